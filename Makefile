@@ -1,0 +1,92 @@
+# Every verb of kd_monai. `make` prints them; variables go behind the verb: make student MODALITY=flair FOLD=1
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+# --- variables: empty ones leave the bundle's own value ------------------------------------------
+DATA ?=#                folder of subjects, or a datalist JSON (default: the phantom)
+LABELS ?=#              label convention: auto, brats2018, brats2023, brats2024, msd
+MODALITY ?=#            what the student reads: t1, t1ce, t2, flair, or a '-'-joined subset (t1ce)
+TEACHER_MODALITIES ?=#  what the teacher reads (t1-t1ce-t2-flair)
+METHOD ?=#              kdnet, baseline (kdnet)
+RECIPE ?=#              paper, study, quick (quick)
+FOLD ?=#                test fold, or all (0)
+FOLDS ?=#               number of folds (3)
+SPLIT ?=#               split.json of an earlier run
+SEED ?=#                random seed (0)
+EPOCHS ?=#              epochs, in place of the recipe's
+N_SUBJECTS ?=#          training subjects, a nested subset
+DEVICE ?=#              cpu, cuda (cuda where there is one)
+CACHE ?=#               memory, disk (memory)
+OUT ?= runs#            where runs are written
+FORCE ?=#               1 does again what is done
+TEACHER ?=#             run folder of a teacher, in place of training one
+SET ?=#                 id=value of the bundle's configuration, for example learning_rate=0.001
+INPUT ?=#               predict: a NIfTI file, or a folder
+RUN ?=#                 predict: run folder of the student (or teacher)
+PREDICTIONS ?= predictions#  predict: where label maps are written
+PORT ?= 5000#           mlflow: port on 127.0.0.1
+PHANTOM ?= data/phantom#  phantom: where it is written
+SUBJECTS ?= 30#         phantom: how many subjects
+SPACING_MM ?= 2#        phantom: 1 or 2
+
+# --- the environment -----------------------------------------------------------------------------
+PYTHON ?= python3
+VENV ?= .venv
+# torch's wheel index. Empty: pip's own, where Linux gets the CUDA build (about 5 GB installed).
+# TORCH_INDEX_URL=https://download.pytorch.org/whl/cpu gets the CPU build (about 1 GB installed).
+TORCH_INDEX_URL ?=
+PY := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed
+
+$(INSTALLED): setup.cfg pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; $(PYTHON) is older. Name another: make PYTHON=python3.12" >&2; exit 1; }
+	test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install -q --upgrade pip
+	$(PY) -m pip install -q -c constraints.txt $(if $(TORCH_INDEX_URL),--index-url $(TORCH_INDEX_URL)) torch
+	$(PY) -m pip install -q -c constraints.txt -e '.[test]'
+	@touch $@
+
+# a thread that waits must not keep a core from other jobs: beside one other busy process, steps took four times longer
+export OMP_WAIT_POLICY ?= PASSIVE
+export MLFLOW_DISABLE_TELEMETRY ?= true
+
+# --- what the verbs share ------------------------------------------------------------------------
+NEEDS := $(INSTALLED) $(if $(strip $(DATA)),,phantom)
+lower = $(shell echo $(1) | tr 'A-Z_' 'a-z-')
+option = $(if $(strip $($(1))),--$(call lower,$(1)) '$(strip $($(1)))')
+DATA := $(or $(strip $(DATA)),$(PHANTOM))
+options = $(foreach name,$(1),$(call option,$(name)))
+TRAINING := DATA LABELS MODALITY TEACHER_MODALITIES METHOD RECIPE FOLD FOLDS SPLIT SEED EPOCHS N_SUBJECTS DEVICE CACHE OUT FORCE TEACHER SET
+
+.PHONY: help install demo teacher baseline student evaluate compare predict mlflow phantom verify-bundles test lint
+help: ## print the verbs
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+install: $(INSTALLED) ## make the environment in .venv
+demo: $(NEEDS) ## phantom, teacher, baseline, student, one table: at most 15 minutes on two cores
+	$(PY) pipelines/demo.py $(call options,$(TRAINING))
+teacher: $(NEEDS) ## train and score the multi-modal teacher
+	$(PY) pipelines/teacher.py $(call options,$(TRAINING))
+baseline: $(NEEDS) ## train and score the mono-modal baseline
+	$(PY) pipelines/baseline.py $(call options,$(TRAINING))
+student: $(NEEDS) ## train and score the mono-modal student, and its teacher if there is none
+	$(PY) pipelines/student.py $(call options,$(TRAINING))
+evaluate: $(INSTALLED) ## score finished runs under OUT that have no scores yet (FORCE=1: all), or RUN=folder
+	$(PY) pipelines/evaluate.py $(call options,OUT RUN DATA DEVICE) $(if $(strip $(FORCE)),--force)
+compare: $(INSTALLED) ## teacher, baseline and student side by side: a table and OUT/comparison.csv
+	$(PY) pipelines/compare.py $(call options,OUT MODALITY)
+predict: $(INSTALLED) ## segment INPUT with RUN's network; label maps under PREDICTIONS
+	$(PY) pipelines/predict.py $(call options,RUN INPUT LABELS DEVICE) --out '$(PREDICTIONS)'
+mlflow: $(INSTALLED) ## serve the runs under OUT on 127.0.0.1:PORT
+	$(PY) pipelines/serve.py $(call options,OUT PORT)
+phantom: $(INSTALLED) ## write the phantom data set
+	$(PY) pipelines/phantom.py --out $(PHANTOM) --subjects $(SUBJECTS) --spacing-mm $(SPACING_MM)
+verify-bundles: $(INSTALLED) ## MONAI's own checks of both bundles, offline
+	$(PY) pipelines/verify_bundles.py
+test: $(INSTALLED) ## the tests; real cases where KD_MONAI_BRATS names a folder
+	$(PY) -m pytest
+lint: $(INSTALLED) ## ruff, mypy and the import rule
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	$(PY) -m pytest -q tests/test_imports.py

@@ -1,0 +1,17 @@
+"""Train the mono-modal baseline, the student's network on the reference alone, and score it on its test fold."""
+
+from kd_monai.study.command import run_command
+from kd_monai.study.roles import evaluate_run, side_by_side, train_baseline
+from kd_monai.study.variables import read_variables
+
+
+def main() -> None:
+    """Parse, call, print."""
+    given = read_variables(__doc__)
+    baseline = train_baseline(given)
+    evaluate_run(baseline, given)
+    print(side_by_side([baseline]))
+
+
+if __name__ == "__main__":
+    run_command(main)

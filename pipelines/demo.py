@@ -1,0 +1,32 @@
+"""Teacher, baseline and student (T1ce, KD-Net) of one data set in one table, with the best fixed mask beside them."""
+
+import time
+
+from kd_monai.study.command import run_command
+from kd_monai.study.compare import compare
+from kd_monai.study.fixed_mask import write_fixed_mask
+from kd_monai.study.roles import evaluate_run, train_baseline, train_student, train_teacher
+from kd_monai.study.variables import read_variables
+
+
+def main() -> None:
+    """Parse, call, print."""
+    given = read_variables(__doc__)
+    began = time.monotonic()
+    runs = []
+    for step, train in enumerate((train_teacher, train_baseline, train_student), start=1):
+        print(
+            f"{step}/3 {train.__name__.removeprefix('train_')}, after {(time.monotonic() - began) / 60:.1f} minutes",
+            flush=True,
+        )
+        runs.append(train(given))
+        evaluate_run(runs[-1], given)
+    mask = write_fixed_mask(runs[-1].path, runs[-1].datalist)
+    print(compare(runs[-1].path.parent, runs=[*(run.path for run in runs), mask]).text)
+    print(
+        f"{(time.monotonic() - began) / 60:.1f} minutes. The runs: make mlflow. A prediction: make predict RUN={runs[-1].path}"
+    )
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,50 @@
+"""Label maps of images: `python pipelines/predict.py --run RUN_FOLDER --input image.nii.gz --out predictions`."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from pathlib import Path
+
+from kd_monai.brats import LABEL_CONVENTIONS
+from kd_monai.study.predict import predict
+from kd_monai.study.run_bundle import bundle_of
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Parse, call, say where the label maps lie."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    network = parser.add_mutually_exclusive_group(required=True)
+    network.add_argument(
+        "--run", type=Path, help="folder of a finished run; its bundle is exported where it is missing"
+    )
+    network.add_argument("--bundle", type=Path, help="folder of an exported bundle")
+    parser.add_argument("--input", type=Path, required=True, help="an image, or a folder of images or BraTS-like cases")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the label maps")
+    parser.add_argument("--labels", choices=LABEL_CONVENTIONS, default="brats2023", help="label values (%(default)s)")
+    parser.add_argument("--probabilities", action="store_true", help="write probabilities of TC, WT, ET instead")
+    parser.add_argument("--check_skull_stripped", choices=("True", "False"), default="True", help="(%(default)s)")
+    parser.add_argument("--bf16", action="store_true", help="faster where processor or GPU has bf16")
+    parser.add_argument("--device", help="cpu, cuda, cuda:1, ... (default: a GPU where there is one)")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    for name in ("monai.bundle.workflows", "ignite.engine"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what went wrong is said once, below
+    try:
+        written = predict(
+            options.bundle or bundle_of(options.run),
+            options.input,
+            options.out,
+            labels=options.labels,
+            probabilities=options.probabilities,
+            check_skull_stripped=options.check_skull_stripped == "True",
+            bf16=options.bf16,
+            device=options.device,
+        )
+    except (OSError, ValueError) as problem:
+        parser.exit(2, f"{problem}\n")
+    print(f"{len(written)} written to {options.out}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,27 @@
+"""Serve MLflow's pages on the runs of a folder, on this machine alone: python pipelines/serve.py --out runs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from kd_monai.tracking import serve, tracking_uri
+
+
+def main() -> int:
+    """Parse, call, done."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs"), help="folder of the runs; MLFLOW_TRACKING_URI beats it"
+    )
+    parser.add_argument("--port", type=int, default=5000)
+    arguments = parser.parse_args()
+    uri = tracking_uri(arguments.out)
+    print(f"MLflow shows {uri} at http://127.0.0.1:{arguments.port} (Ctrl-C ends it).", flush=True)
+    print("Switch its upper left corner from GenAI to 'Model training' and open the experiment.", flush=True)
+    return serve(uri, port=arguments.port)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

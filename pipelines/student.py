@@ -1,0 +1,19 @@
+"""Train the mono-modal student, and its teacher if there is none; score both and print them side by side."""
+
+from kd_monai.study.command import run_command
+from kd_monai.study.roles import evaluate_run, side_by_side, train_student, train_teacher
+from kd_monai.study.variables import read_variables
+
+
+def main() -> None:
+    """Parse, call, print."""
+    given = read_variables(__doc__)
+    teachers = [] if given.teacher or given.method == "baseline" else [train_teacher(given)]
+    runs = [*teachers, train_student(given)]
+    for run in runs:
+        evaluate_run(run, given)
+    print(side_by_side(runs))
+
+
+if __name__ == "__main__":
+    run_command(main)

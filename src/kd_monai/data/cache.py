@@ -1,0 +1,75 @@
+"""Cached samples, in memory or on disk."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.data import CacheDataset
+from monai.data import Dataset as MonaiDataset
+
+from kd_monai.data.cached_transforms import CachedTransforms
+from kd_monai.data.disk_cache import DiskCache
+from kd_monai.data.found import Entry
+from kd_monai.data.volume import read_grid
+
+logger = logging.getLogger(__name__)
+
+MIB = 2**20
+
+
+def cache_upper_bound(entries: Sequence[Entry], transform: CachedTransforms) -> int:
+    """Bytes that the cached samples take at most, from the headers: the voxels before the crop, 2 M + 1 bytes each."""
+    modalities = transform.settings["modalities"]
+    spacing_mm = transform.settings["spacing_mm"]
+    voxel_bytes = 2 * len(modalities) + (1 if transform.settings["with_label"] else 0)
+    total = 0
+    for entry in entries:
+        shape, native_mm = read_grid(entry["image"][modalities[0]])
+        sides = np.array(shape, dtype=float)
+        if spacing_mm is not None:
+            sides = np.ceil((sides - 1) * np.array(native_mm) / np.array(spacing_mm)) + 1
+        total += int(sides.prod()) * voxel_bytes
+    return total
+
+
+def sample_bytes(sample: dict[str, Any]) -> int:
+    """Bytes of a sample's tensors."""
+    return sum(value.nbytes for value in sample.values() if isinstance(value, torch.Tensor))
+
+
+def cache_dataset(
+    entries: Sequence[Entry],
+    transform: CachedTransforms,
+    cache: str = "memory",
+    cache_dir: str | Path | None = None,
+    num_workers: int = 0,
+) -> MonaiDataset:
+    """Dataset of the entries with the deterministic transforms done once, in memory or in files under ``cache_dir``.
+
+    The upper bound in memory is logged before, the real figure after. A sample handed out is the cached one: what
+    follows must not write into it (the patch and region transforms copy).
+
+    Raises:
+        ValueError: another kind of cache, or a disk cache without a folder.
+    """
+    if cache not in ("memory", "disk"):
+        raise ValueError(f"CACHE must be memory or disk: got {cache!r}. Correct CACHE.")
+    if cache == "disk" and cache_dir is None:
+        raise ValueError("a disk cache needs a folder: cache_dir is None. Name one.")
+    bound = cache_upper_bound(entries, transform)
+    logger.info("Caching %d subjects: at most %.0f MiB (%s)", len(entries), bound / MIB, cache)
+    if cache == "memory":
+        dataset = CacheDataset(
+            entries, transform, num_workers=num_workers or None, copy_cache=False, progress=len(entries) > 0
+        )
+        total = sum(sample_bytes(dataset[i]) for i in range(len(dataset)))
+    else:
+        dataset = DiskCache(entries, transform, Path(cache_dir), num_workers)  # type: ignore[arg-type]
+        total = dataset.build()
+    logger.info(
+        "Cached %d subjects: %.0f MiB, %.1f MiB each", len(entries), total / MIB, total / MIB / max(1, len(entries))
+    )
+    return dataset

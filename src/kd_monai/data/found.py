@@ -1,0 +1,50 @@
+"""What looking through a data set brings up, before any file is read."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypedDict
+
+EXTENSIONS = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
+
+
+class Entry(TypedDict, total=False):
+    """One subject: an image path per modality and a label path; ``channels`` is set where a 4-D file holds several.
+
+    ``patient`` names the person: time points of one patient are different subjects of the same patient.
+    """
+
+    subject: str
+    patient: str
+    grade: str | None
+    fold: int | None
+    image: dict[str, str]
+    channels: dict[str, int]
+    label: str
+
+
+@dataclass
+class Found:
+    """Entries of one data set, its layout, what it says of its labels and folds, and what is wrong so far."""
+
+    layout: str
+    entries: list[Entry] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    convention: str | None = None
+    """Name of the convention that layout or data set declares; None: it must be chosen from the values or declared."""
+    hint: str = ""
+    """What the data set itself says of its labels, for an error message."""
+
+
+def strip_extension(name: str) -> str:
+    """File name without its image extension."""
+    for extension in EXTENSIONS:
+        if name.lower().endswith(extension):
+            return name[: -len(extension)]
+    return name
+
+
+def file_signature(path: str | Path) -> tuple[int, int]:
+    """Size in bytes and latest modification in ns of a file, or of all files of a DICOM folder."""
+    path = Path(path)
+    stats = [item.stat() for item in sorted(path.iterdir())] if path.is_dir() else [path.stat()]
+    return sum(stat.st_size for stat in stats), max((stat.st_mtime_ns for stat in stats), default=0)

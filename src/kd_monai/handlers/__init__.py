@@ -1,0 +1,27 @@
+"""What happens at an engine's event."""
+
+from kd_monai.handlers.best_model import BestModelHandler
+from kd_monai.handlers.case_scores import CaseScoresHandler
+from kd_monai.handlers.checkpoint import ResumeHandler, save_atomically
+from kd_monai.handlers.epoch_seed import EpochSeedHandler
+from kd_monai.handlers.nan_stop import NaNLossError, RaiseOnNaN
+from kd_monai.handlers.overlay import OverlayHandler
+from kd_monai.handlers.prepare import PrepareBatch, select_channels
+from kd_monai.handlers.progress import ProgressHandler
+from kd_monai.handlers.teacher import FrozenTeacher, TeacherHandler
+
+__all__ = [
+    "BestModelHandler",
+    "CaseScoresHandler",
+    "EpochSeedHandler",
+    "FrozenTeacher",
+    "NaNLossError",
+    "OverlayHandler",
+    "PrepareBatch",
+    "ProgressHandler",
+    "RaiseOnNaN",
+    "ResumeHandler",
+    "TeacherHandler",
+    "save_atomically",
+    "select_channels",
+]

@@ -1,0 +1,156 @@
+"""The frozen teacher's outputs, injected into the student's loss at every step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from ignite.engine import Engine, Events
+from monai.engines.utils import IterationEvents
+from monai.inferers import Inferer
+from torch import Tensor, nn
+
+from kd_monai.handlers.prepare import select_channels
+from kd_monai.losses import DistillationLoss
+from kd_monai.networks import FeatureTaps
+from kd_monai.outputs import Batch, Head, Outputs
+
+
+class FrozenTeacher(nn.Module):
+    """A network in eval mode whatever `train()` says, without gradients."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network.requires_grad_(False)
+        self.train(False)
+
+    def train(self, mode: bool = True) -> FrozenTeacher:
+        """Stay in eval mode."""
+        return super().train(False)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Logits ``B C H W D``."""
+        return self.network(image)
+
+
+class TeacherHandler:
+    """Run the frozen teacher on each batch and fill the slot of the distillation loss.
+
+    The teacher runs at ITERATION_STARTED, before the student's graph exists (lower peak memory) and outside the
+    student's autocast. It sees the very tensor that the student sees a part of: same patch, same augmentation. The
+    slot and the taps are emptied at LOSS_COMPLETED and after any exception.
+
+    Args:
+        teacher: its network; frozen here.
+        teacher_head, student_head: how the two networks' logits are read.
+        loss: the loss whose slot is filled.
+        modalities: channels of the batch's image, in order.
+        teacher_modalities, student_modalities: what each network reads of them.
+        inferer: the forward pass, with its precision.
+        roi_size: patch in voxels, for the dry run that compares feature shapes.
+
+    Raises (at STARTED):
+        ValueError: a tapped layer is missing, or paired layers have different shapes.
+    """
+
+    def __init__(
+        self,
+        teacher: nn.Module,
+        teacher_head: Head,
+        student_head: Head,
+        loss: DistillationLoss,
+        modalities: Sequence[str],
+        teacher_modalities: Sequence[str],
+        student_modalities: Sequence[str],
+        inferer: Inferer,
+        roi_size: Sequence[int],
+    ) -> None:
+        self.teacher = FrozenTeacher(teacher)
+        self.teacher_head, self.student_head, self.loss = teacher_head, student_head, loss
+        self.modalities, self.teacher_modalities = list(modalities), list(teacher_modalities)
+        self.student_modalities = list(student_modalities)
+        self.inferer, self.roi_size = inferer, list(roi_size)
+        self.student_taps = self.teacher_taps = FeatureTaps(nn.Identity())  # until the networks are known
+        self._teacher_outputs: Outputs | None = None
+
+    def attach(self, engine: Engine) -> None:
+        """Register every event; the engine's network exists only once it starts."""
+        engine.add_event_handler(Events.STARTED, self.started)
+        engine.add_event_handler(Events.ITERATION_STARTED, self)
+        engine.add_event_handler(IterationEvents.FORWARD_COMPLETED, self.student_done)
+        engine.add_event_handler(IterationEvents.LOSS_COMPLETED, self.clear)
+        engine.add_event_handler(Events.EXCEPTION_RAISED, self.failed)
+
+    def started(self, engine: Engine) -> None:
+        """Bind the student, and compare paired feature shapes on an empty patch."""
+        device = torch.device(engine.state.device)
+        self.teacher.to(device)
+        pairs = self.loss.feature_pairs
+        self.student_taps = FeatureTaps(engine.network, sorted({student for _, student in pairs}))
+        self.teacher_taps = FeatureTaps(self.teacher.network, sorted({teacher for teacher, _ in pairs}))
+        if not pairs:
+            return
+        was_training = engine.network.training
+        engine.network.eval()
+        of_teacher = self._dry_run(self.teacher.network, self.teacher_taps, len(self.teacher_modalities), device)
+        of_student = self._dry_run(engine.network, self.student_taps, len(self.student_modalities), device)
+        engine.network.train(was_training)
+        for teacher, student in pairs:
+            if of_teacher[teacher].shape != of_student[student].shape:
+                raise ValueError(
+                    "A feature term compares layers of one shape (batch, channels, space); got teacher "
+                    f"{teacher!r} {tuple(of_teacher[teacher].shape)} and student {student!r} "
+                    f"{tuple(of_student[student].shape)}. Tap other layers, make the widths equal, or use an adapter."
+                )
+
+    def _dry_run(self, network: nn.Module, taps: FeatureTaps, channels: int, device: torch.device) -> dict[str, Tensor]:
+        taps.open()
+        try:
+            with torch.no_grad():
+                self.inferer(torch.zeros(1, channels, *self.roi_size, device=device), network)
+        finally:
+            features = taps.close()
+        return features
+
+    def __call__(self, engine: Engine) -> None:
+        """Teacher's outputs of this batch; the image moves to the device once, for both networks."""
+        image = (
+            engine.state.batch["image"].as_subclass(Tensor).to(engine.state.device, non_blocking=engine.non_blocking)
+        )
+        engine.state.batch["image"] = image
+        self.teacher_taps.open()
+        with torch.no_grad():
+            logits = self.inferer(select_channels(image, self.modalities, self.teacher_modalities), self.teacher)
+        self._teacher_outputs = Outputs(logits, self.teacher_head, self.teacher_taps.close())
+        self.student_taps.open()
+
+    def student_done(self, engine: Engine) -> None:
+        """Hand both outputs to the loss."""
+        if self._teacher_outputs is None:
+            raise RuntimeError("The teacher's outputs of this step are missing: ITERATION_STARTED was not handled.")
+        image = engine.state.batch["image"]
+        student = Outputs(engine.state.output["pred"], self.student_head, self.student_taps.close())
+        done = (engine.state.iteration - 1) / max(1, engine.state.max_epochs * engine.state.epoch_length)
+        batch = Batch(
+            label=engine.state.output["label"],
+            student_image=engine.state.output["image"],
+            teacher_image=select_channels(image, self.modalities, self.teacher_modalities),
+            progress=done,
+        )
+        self.loss.fill(student, self._teacher_outputs, batch)
+
+    def clear(self, engine: Engine) -> None:
+        """Publish the named terms and let go of every tensor of this step."""
+        engine.state.output["terms"] = dict(self.loss.named)
+        self._release()
+
+    def failed(self, engine: Engine, error: BaseException) -> None:
+        """Let go of everything, then let the error go on."""
+        self._release()
+        raise error
+
+    def _release(self) -> None:
+        self._teacher_outputs = None
+        self.loss.clear()
+        self.student_taps.close()
+        self.teacher_taps.close()

@@ -1,0 +1,64 @@
+"""KD-Net's distillation of the outputs: soft Dice and binary cross-entropy between tempered probabilities."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from kd_monai.losses.heads import require_same_head
+from kd_monai.outputs import Batch, Outputs
+
+TINY = 1e-7  # a probability of exactly 0 or 1 gives neither infinity nor NaN
+
+
+def soft_dice_bce(teacher: Tensor, student: Tensor, smooth: float = 1e-5) -> Tensor:
+    """``(1 - softDice(p_t, p_s)) + BCE(p_t, p_s)`` of each sample.
+
+    ``softDice = (2 sum p_t p_s + e) / (sum p_t^2 + sum p_s^2 + e)`` over the voxels of a channel, averaged over the
+    channels: with squares in the denominator it is 1 at equality for soft targets too. BCE is averaged over voxels and
+    channels; its minimum is the entropy of the teacher, not 0.
+
+    Args:
+        teacher, student: probabilities ``B C H W D``, float32.
+        smooth: added to both sides of the ratio, so that a region absent from both gives Dice 1.
+
+    Returns:
+        ``B``.
+
+    Source: KD-Net (Hu et al., MICCAI 2020), as quoted by its followers; no T^2, since it is no KL.
+
+    Example:
+        >>> p = torch.tensor([0.0, 1.0]).reshape(1, 1, 2, 1, 1)
+        >>> round(soft_dice_bce(p, p).item(), 5)
+        0.0
+    """
+    dims = tuple(range(2, teacher.ndim))
+    numerator = 2 * (teacher * student).sum(dims) + smooth
+    denominator = (teacher**2).sum(dims) + (student**2).sum(dims) + smooth
+    dice = (numerator / denominator).mean(1)
+    # not torch's binary_cross_entropy, which stops on a NaN with a message that names nothing
+    log_p, log_not_p = student.clamp_min(TINY).log(), (1 - student).clamp_min(TINY).log()
+    entropy = -(teacher * log_p + (1 - teacher) * log_not_p).flatten(1).mean(1)
+    return 1 - dice + entropy
+
+
+class SoftDiceBCE(nn.Module):
+    """`soft_dice_bce` of the two networks' tempered probabilities.
+
+    Args:
+        temperature: divides both logits; 5 in KD-Net (REFERENCES: recalled).
+    """
+
+    def __init__(self, temperature: float = 5.0) -> None:
+        super().__init__()
+        self.temperature = temperature
+
+    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        """One value per sample, ``B``.
+
+        Raises:
+            ValueError: teacher and student have different heads.
+        """
+        require_same_head("soft_dice_bce", student, teacher)
+        with torch.autocast(student.logits.device.type, enabled=False):
+            return soft_dice_bce(teacher.probabilities(self.temperature), student.probabilities(self.temperature))

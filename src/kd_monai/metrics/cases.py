@@ -1,0 +1,102 @@
+"""The per-case table, ``cases.csv``: per subject the scores of each region, and whether its reference is empty."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from kd_monai.brats import REGIONS
+from kd_monai.metrics.region_scores import METRICS
+
+SCORE_COLUMNS = [f"{metric}_{region}" for metric in METRICS for region in REGIONS]
+EMPTY_COLUMNS = [f"empty_{region}" for region in REGIONS]
+CASE_COLUMNS = ["subject", "grade", *SCORE_COLUMNS, *EMPTY_COLUMNS, "spacing_mm"]
+
+
+def case_row(
+    subject: str,
+    grade: str | None,
+    scores: Mapping[str, Mapping[str, float]],
+    empty: Mapping[str, bool],
+    spacing_mm: Sequence[float],
+) -> dict[str, object]:
+    """One row of the table.
+
+    Args:
+        subject, grade: of the entry.
+        scores: ``{metric: {region: value}}`` of `region_scores`.
+        empty: ``{region: the reference is empty}``.
+        spacing_mm: voxel sides of the grid that was scored.
+    """
+    row: dict[str, object] = {"subject": subject, "grade": grade}
+    row |= {f"{metric}_{region}": scores[metric][region] for metric in METRICS for region in REGIONS}
+    row |= {f"empty_{region}": bool(empty[region]) for region in REGIONS}
+    return row | {"spacing_mm": " x ".join(f"{side:.4g}" for side in spacing_mm)}
+
+
+def cases_frame(rows: Iterable[Mapping[str, object]]) -> pd.DataFrame:
+    """Rows of `case_row` as a table, sorted by subject."""
+    return pd.DataFrame(list(rows), columns=CASE_COLUMNS).sort_values("subject", ignore_index=True)
+
+
+def write_cases(cases: pd.DataFrame, path: str | Path) -> None:
+    """Write the table as CSV: complete or not at all."""
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    cases.to_csv(partial, index=False, columns=CASE_COLUMNS)
+    partial.replace(path)
+
+
+def read_cases(path: str | Path) -> pd.DataFrame:
+    """The table that `write_cases` wrote.
+
+    Raises:
+        ValueError: columns are missing, a subject stands there twice, or it is no such CSV.
+    """
+    remedy = "Evaluate the run again."
+    text = dict.fromkeys(("subject", "grade", "spacing_mm"), str)
+    try:
+        cases = pd.read_csv(
+            path,
+            dtype=text,
+            keep_default_na=False,  # a subject may be called NA
+            na_values={column: ["", "nan"] for column in SCORE_COLUMNS},
+            float_precision="round_trip",
+        )
+    except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
+        raise ValueError(f"A per-case table is a CSV file; {path} cannot be read as one ({error}). {remedy}") from error
+    missing = [column for column in CASE_COLUMNS if column not in cases and column != "spacing_mm"]
+    if missing:
+        raise ValueError(
+            f"A per-case table has the columns {', '.join(CASE_COLUMNS)}; {path} lacks {missing}. {remedy}"
+        )
+    repeated = sorted(cases.subject[cases.subject.duplicated()].unique())
+    if repeated:
+        raise ValueError(f"A subject stands once in a per-case table; {path} repeats {', '.join(repeated)}. {remedy}")
+    wrong = [column for column in SCORE_COLUMNS if cases[column].dtype.kind not in "fi"]
+    wrong += [column for column in EMPTY_COLUMNS if len(cases) and cases[column].dtype.kind != "b"]
+    if len(cases) and wrong:
+        raise ValueError(f"Scores are numbers and empty_* True or False; {path} has other values in {wrong}. {remedy}")
+    return cases.reindex(columns=CASE_COLUMNS, fill_value="")
+
+
+def case_values(cases: pd.DataFrame, metric: str, region: str) -> pd.Series:
+    """One value per subject.
+
+    Args:
+        cases: per-case table.
+        metric: dice, hd95, sensitivity or specificity.
+        region: TC, WT, ET; ``mean`` of the three; ``ET_present``: ET, NaN for the cases whose reference has none.
+
+    Returns:
+        Indexed by subject; NaN where the score is undefined.
+    """
+    table = cases.set_index("subject")
+    if region == "mean":
+        return table[[f"{metric}_{name}" for name in REGIONS]].mean(axis=1, skipna=False)
+    if region == "ET_present":
+        return table[f"{metric}_ET"].where(~table["empty_ET"].astype(bool))
+    return table[f"{metric}_{region}"]

@@ -1,0 +1,6 @@
+"""Heads and feature taps; the networks themselves are MONAI's, named by `_target_` in a bundle's YAML."""
+
+from kd_monai.networks.heads import LabelsHead, RegionsHead, compose_label_map, head, regions_of
+from kd_monai.networks.taps import FeatureTaps
+
+__all__ = ["FeatureTaps", "LabelsHead", "RegionsHead", "compose_label_map", "head", "regions_of"]

@@ -1,0 +1,74 @@
+"""What passes between a network, a handler and a loss."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from torch import Tensor
+
+
+class Head(Protocol):
+    """How a network's logits are read: as overlapping regions or as exclusive labels (see `kd_monai.networks.heads`)."""
+
+    name: str
+    out_channels: int
+
+    def probabilities(self, logits: Tensor, temperature: float = 1.0) -> Tensor:
+        """Tempered probabilities, ``B C H W D`` in, ``B C H W D`` out."""
+
+    def target(self, regions: Tensor) -> Tensor:
+        """Reference in the head's own channels, from float regions ``B 3 H W D`` (TC, WT, ET)."""
+
+    def region_probabilities(self, logits: Tensor) -> Tensor:
+        """Probabilities of TC, WT, ET, ``B 3 H W D``."""
+
+
+@dataclass
+class Outputs:
+    """What one network gave for one batch.
+
+    Attributes:
+        logits: ``B C H W D``, before any activation.
+        head: how the logits are read.
+        features: tapped layers by name, ``B K h w d`` each.
+        extras: whatever a particular network adds.
+    """
+
+    logits: Tensor
+    head: Head
+    features: dict[str, Tensor] = field(default_factory=dict)
+    extras: dict[str, Any] = field(default_factory=dict)
+
+    def probabilities(self, temperature: float = 1.0) -> Tensor:
+        """Tempered float32 probabilities ``B C H W D`` in the head's own channels."""
+        return self.head.probabilities(self.logits.float(), temperature)
+
+    def feature(self, name: str) -> Tensor:
+        """The tapped layer of this name, float32.
+
+        Raises:
+            KeyError: the layer was not tapped.
+        """
+        if name not in self.features:
+            raise KeyError(
+                f"A feature term reads tapped layers only; got {name!r}, tapped are {sorted(self.features)}. "
+                "Name the layer in `taps` (student) or `teacher_taps` of the configuration."
+            )
+        return self.features[name].float()
+
+
+@dataclass
+class Batch:
+    """What a term may read beside the two outputs.
+
+    Attributes:
+        label: float regions ``B 3 H W D`` (TC, WT, ET).
+        student_image, teacher_image: ``B M H W D``, the modalities each network read.
+        progress: share of the training that is done, in [0, 1], for ramps.
+    """
+
+    label: Tensor
+    student_image: Tensor
+    teacher_image: Tensor
+    progress: float = 0.0

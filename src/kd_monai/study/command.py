@@ -1,0 +1,30 @@
+"""What every pipeline shares: quiet logs, and errors that a user can read."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+
+from kd_monai.handlers import NaNLossError
+
+NOISY = ("monai.bundle.workflows", "ignite.engine", "matplotlib", "alembic")
+
+
+def run_command(main: Callable[[], None]) -> None:
+    """Run a pipeline; what is wrong with its input is printed as one message, and the exit status is 2.
+
+    Any other exception keeps its traceback: it is a defect, not a mistake of the user's.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    for name in NOISY:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        main()
+    except (ValueError, OSError, NaNLossError) as problem:
+        logging.getLogger(__name__).debug("", exc_info=True)
+        sys.stderr.write(f"\n{type(problem).__name__}: {problem}\n")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.stderr.write("\nInterrupted; the same command continues from the last finished epoch.\n")
+        sys.exit(130)

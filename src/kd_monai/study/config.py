@@ -1,0 +1,55 @@
+"""A bundle's own resolved configuration, and the key that it gives a run."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from monai.bundle import ConfigParser
+
+# Where a run happens and how it is watched, not what it computes.
+NOT_IDENTITY = frozenset(
+    {
+        "imports", "initialize", "run", "finalize", "bundle_root", "dataset_dir", "output_dir", "run_dir", "device",
+        "cache", "cache_dir", "num_workers", "force", "experiment", "teacher", "split_file", "evaluate", "dataset",
+        "evaluator", "_meta_", "recipe",
+    }
+)  # fmt: skip
+
+
+def current_parser() -> ConfigParser:
+    """The parser that is evaluating the caller.
+
+    MONAI gives a component everything but the configuration it stands in, and a run is identified by all of it:
+    overrides of any depth included. The parser is the `self` of a frame further up.
+
+    Raises:
+        RuntimeError: nobody is evaluating a configuration.
+    """
+    frame = inspect.currentframe()
+    while frame is not None:
+        candidate = frame.f_locals.get("self")
+        if isinstance(candidate, ConfigParser):
+            return candidate
+        frame = frame.f_back
+    raise RuntimeError(
+        "A run is identified by its configuration, and none is being evaluated: build this object from a bundle's "
+        "YAML (`python -m monai.bundle run`, kd_monai.study.launch), or give it `config=`."
+    )
+
+
+def run_key(config: Mapping[str, Any], **facts: str | None) -> str:
+    """The identity of a run: SHA-256 over what it computes.
+
+    Args:
+        config: resolved configuration; keys that only say where it runs are left out.
+        facts: digests of what the left-out keys point to (data, split, teacher).
+
+    Returns:
+        64 hexadecimal digits.
+    """
+    kept = {name: value for name, value in config.items() if name not in NOT_IDENTITY}
+    return hashlib.sha256(json.dumps([kept, facts], sort_keys=True, default=str).encode()).hexdigest()

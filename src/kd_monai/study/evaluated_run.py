@@ -1,0 +1,103 @@
+"""Runs that have been evaluated, as their folders tell of them."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from kd_monai.metrics import read_cases
+
+logger = logging.getLogger(__name__)
+
+ROLES = ("teacher", "baseline", "student", "fixed_mask")
+NEEDED = ("role", "method", "modality", "fold", "seed", "data_digest", "split_digest", "labels", "recipe")
+
+
+@dataclass(frozen=True)
+class EvaluatedRun:
+    """A run and the scores of its test cases.
+
+    Attributes:
+        folder: the run's folder.
+        record: its ``run.json``.
+        config: its ``config.yaml``, empty where it has none.
+        cases: its ``cases.csv``.
+    """
+
+    folder: Path
+    record: dict[str, Any]
+    config: dict[str, Any]
+    cases: pd.DataFrame
+
+    @classmethod
+    def read(cls, folder: Path) -> EvaluatedRun:
+        """The run in this folder.
+
+        Raises:
+            ValueError: ``run.json``, ``config.yaml`` or ``cases.csv`` cannot be understood.
+        """
+        file, config_file = folder / "run.json", folder / "config.yaml"
+        try:
+            record = json.loads(file.read_text())
+            config = yaml.safe_load(config_file.read_text()) if config_file.is_file() else {}
+        except (ValueError, yaml.YAMLError) as error:
+            raise ValueError(
+                f"A run folder holds run.json (JSON) and config.yaml (YAML); one in {folder} cannot be read: {error}. "
+                "Remove the folder or train the run again with FORCE=1."
+            ) from error
+        missing = [key for key in NEEDED if not isinstance(record, dict) or key not in record]
+        if missing:
+            raise ValueError(
+                f"{file} must say {', '.join(NEEDED)}; it lacks {', '.join(missing)}. Train the run again."
+            )
+        if record["role"] not in ROLES:
+            raise ValueError(f"`role` in {file} must be one of {', '.join(ROLES)}; got {record['role']!r}. Correct it.")
+        return cls(folder, record, config or {}, read_cases(folder / "cases.csv"))
+
+    def get(self, key: str) -> Any:
+        """What the record says, else the configuration, else None."""
+        return self.record.get(key, self.config.get(key))
+
+
+def find_runs(out: Path, runs: Sequence[Path] | None = None) -> tuple[list[EvaluatedRun], list[str]]:
+    """Evaluated runs of an output folder, sorted by name.
+
+    Args:
+        out: folder of run folders.
+        runs: these run folders alone.
+
+    Returns:
+        The runs, and a remark on each run that has no scores.
+
+    Raises:
+        ValueError: no run has been evaluated, or a folder that was named is no run's.
+    """
+    folders = sorted(runs if runs is not None else (file.parent for file in out.glob("*/run.json")))
+    strangers = [str(folder) for folder in folders if not (folder / "run.json").is_file()]
+    if strangers:
+        raise ValueError(
+            f"A run folder holds run.json; {', '.join(strangers)} does not. Name folders that training wrote."
+        )
+    found, remarks = [], []
+    for folder in folders:
+        if not (folder / "cases.csv").is_file():
+            remarks.append(f"{folder.name} has no cases.csv and is left out: evaluate it (make evaluate).")
+            continue
+        run = EvaluatedRun.read(folder)
+        if len(run.cases):
+            found.append(run)
+        else:
+            remarks.append(f"{folder.name} has no test cases (FOLD=all?) and is left out.")
+    if not found:
+        raise ValueError(
+            f"A comparison needs evaluated runs, folders with run.json and cases.csv; found none in {out}. "
+            + " ".join(remarks or ["Train and evaluate first (make student), or name another OUT."])
+        )
+    return found, remarks

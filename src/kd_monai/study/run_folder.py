@@ -1,0 +1,167 @@
+"""One training run's folder: its name, its lock, its state."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from filelock import FileLock, Timeout
+
+from kd_monai.data import Datalist
+from kd_monai.study.config import current_parser, run_key
+from kd_monai.study.teacher import Teacher
+
+logger = logging.getLogger(__name__)
+
+
+class RunFolder:
+    """``<output_dir>/<name>-<key>/``: the resolved ``config.yaml``, ``split.json``, ``run.json`` and what the run writes.
+
+    The folder of a configuration follows from its key (`run_key`), so that the same launch finds it again: unfinished,
+    it is continued; finished, `open` says so and ends the process with status 0; `force` starts it anew. An operating
+    system lock keeps a second process out and falls with its holder, so a lock is never stale.
+
+    Args:
+        output_dir: where runs are written (`OUT`).
+        role: teacher, baseline or student.
+        method: baseline for teacher and baseline; the distillation method for a student.
+        modality: what the network reads, ``t1ce`` or ``t1-t2``.
+        datalist: data and split.
+        fold, seed, recipe, spacing_mm: recorded with the run.
+        teacher: of a student; checked against the data before anything starts.
+        force: forget what a finished or unfinished run of this key left.
+        config: resolved configuration; the one being evaluated unless given.
+
+    Attributes:
+        path: the folder.
+        key: 64 hexadecimal digits.
+        record: what ``run.json`` holds.
+        on_fail: called with the status when the run ends without `finish`.
+    """
+
+    def __init__(
+        self,
+        output_dir: str | Path,
+        role: str,
+        method: str,
+        modality: str,
+        datalist: Datalist,
+        fold: int | str,
+        seed: int,
+        recipe: str,
+        spacing_mm: float | list[float] | None = None,
+        teacher: Teacher | None = None,
+        force: bool = False,
+        config: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.config = dict(config if config is not None else current_parser().get())
+        self.datalist, self.force = datalist, bool(force)
+        teacher_key = None
+        if teacher is not None:
+            teacher.check(datalist, spacing_mm)
+            teacher_key = teacher.key
+        self.key = run_key(self.config, data=datalist.digest, split=datalist.split_digest, teacher=teacher_key)
+        self.name = "teacher" if role == "teacher" else f"{method}_{modality}"
+        self.path = Path(output_dir).expanduser().absolute() / f"{self.name}-fold{fold}-{self.key[:8]}"
+        self.record: dict[str, Any] = {
+            "role": role,
+            "method": method,
+            "modality": modality,
+            "fold": fold,
+            "seed": seed,
+            "recipe": recipe,
+            "run_key": self.key,
+            "teacher_key": teacher_key,
+            "data_digest": datalist.digest,
+            "split_digest": datalist.split_digest,
+            "labels": datalist.convention.name,
+            "spacing_mm": spacing_mm,
+            "n_train": len(datalist.train),
+            "n_val": len(datalist.val),
+            "n_test": len(datalist.test),
+            "seen": sorted(entry["subject"] for entry in [*datalist.train, *datalist.val]),
+        }
+        self.on_fail: list[Callable[[str], None]] = []
+        self._lock = FileLock(self.path.with_suffix(".lock"))
+
+    @property
+    def model(self) -> Path:
+        """Where the best weights go."""
+        return self.path / "model.pt"
+
+    @property
+    def finished(self) -> bool:
+        """Whether the training ran to its end."""
+        return self._read().get("status") == "FINISHED"
+
+    def _read(self) -> dict[str, Any]:
+        file = self.path / "run.json"
+        return json.loads(file.read_text()) if file.is_file() else {}
+
+    def _write(self, **changes: Any) -> None:
+        self.record |= changes
+        temporary = self.path / f".run.json.{os.getpid()}"
+        temporary.write_text(json.dumps(self.record, indent=2) + "\n")
+        temporary.replace(self.path / "run.json")
+
+    def open(self) -> None:
+        """Take the lock and write down what is about to run.
+
+        Raises:
+            SystemExit: (status 0) the run is finished and `force` is not set.
+            RuntimeError: another process holds the folder.
+        """
+        if self.finished and not self.force:
+            logger.info("Finished already: %s. FORCE=1 (or --force True) trains it anew.", self.path)
+            raise SystemExit(0)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            raise RuntimeError(
+                f"One process at a time may write a run; another one holds {self._lock.lock_file}. "
+                "Wait for it, or choose another OUT."
+            ) from error
+        if self.force and self.path.exists():
+            shutil.rmtree(self.path)
+        resuming = (self.path / "run.json").is_file()
+        self.path.mkdir(exist_ok=True)
+        (self.path / "config.yaml").write_text(yaml.safe_dump(self.config, sort_keys=False))
+        self.datalist.write_split(self.path / "split.json")
+        self._write(status="RUNNING")
+        atexit.register(self.fail)
+        logger.info("%s %s", "Continuing" if resuming else "Writing", self.path)
+
+    def finish(self) -> None:
+        """Mark the training as done and let the lock go.
+
+        Raises:
+            RuntimeError: no weights were written.
+        """
+        if not self.model.is_file():
+            raise RuntimeError(
+                f"A finished run has weights, and {self.model} was never written: no validation ran. "
+                "Let `val_interval` be at most `epochs`."
+            )
+        self._write(status="FINISHED")
+        shutil.rmtree(self.path / "checkpoints", ignore_errors=True)
+        self._close()
+
+    def fail(self, status: str = "FAILED") -> None:
+        """Mark an unfinished run as FAILED, or KILLED by its user; the next launch continues it."""
+        if self._lock.is_locked:
+            self._write(status=status)
+            for tell in self.on_fail:
+                tell(status)
+            self._close()
+
+    def _close(self) -> None:
+        atexit.unregister(self.fail)
+        self._lock.release()

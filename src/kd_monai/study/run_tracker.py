@@ -1,0 +1,68 @@
+"""The tracker of a run folder: names, tags and parameters by DESIGN's conventions."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from kd_monai.study.run_folder import RunFolder
+from kd_monai.tracking import Tracker
+
+VERSIONS = ("kd_monai", "monai", "torch", "pytorch-ignite", "mlflow", "numpy", "nibabel", "itk")
+TAGS = ("role", "method", "modality", "fold", "seed", "run_key", "teacher_key")
+STUDY = ("data_digest", "split_digest", "labels", "recipe")
+
+
+def _git_commit() -> str:
+    try:
+        answer = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "not a git checkout"
+    return answer.stdout.strip()
+
+
+def run_tracker(record: RunFolder, experiment: str = "kd_monai") -> Tracker:
+    """A tracker that starts with the training; a run that ends without finishing is marked FAILED.
+
+    Args:
+        record: the run.
+        experiment: MLflow experiment; one parent run per data set, split, label convention and recipe lies in it.
+    """
+    facts: dict[str, Any] = {f"version/{name}": version(name) for name in VERSIONS}
+    facts |= {
+        "git_commit": _git_commit(),
+        "python": platform.python_version(),
+        "torch_threads": torch.get_num_threads(),
+        "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
+        "cpu_count": os.cpu_count(),
+        "split_file": str(record.path / "split.json"),
+    }
+    kept = {
+        name: value for name, value in record.config.items() if not isinstance(value, (dict, list)) or name == "terms"
+    }
+    described = {
+        name: record.record[name] for name in ("labels", "n_train", "n_val", "n_test", "data_digest", "split_digest")
+    }
+    tracker = Tracker(
+        folder=record.path,
+        experiment=experiment,
+        run_name=record.name,
+        tags={name: record.record[name] for name in TAGS if record.record[name] is not None},
+        params={**kept, **described, **facts},
+        parent_name=f"{record.record['labels']}-{record.record['recipe']}-{record.record['data_digest'][:8]}",
+        parent_tags={name: record.record[name] for name in STUDY},
+    )
+    record.on_fail.append(tracker.end)
+    return tracker

@@ -1,0 +1,62 @@
+"""A finished run and the table of its test cases."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import nn
+
+from kd_monai.metrics import cases_frame, summarise, write_cases
+from kd_monai.tracking import Tracker
+
+
+class ScoredRun:
+    """Collect the scores of a run's test cases, then write ``cases.csv`` and tell MLflow.
+
+    Args:
+        folder: the run's folder.
+
+    Raises:
+        ValueError: no folder is named, or its training is not finished.
+    """
+
+    def __init__(self, folder: str | Path | None) -> None:
+        record = Path(folder or "") / "run.json"
+        if not folder or not record.is_file():
+            raise ValueError(
+                f"Evaluation scores a run; {folder!r} is no run folder. Give the one that training printed: --run_dir FOLDER."
+            )
+        self.folder = Path(folder).absolute()
+        self.record: dict[str, Any] = json.loads(record.read_text())
+        if self.record["status"] != "FINISHED":
+            raise ValueError(
+                f"Evaluation scores finished runs; {self.folder} is {self.record['status']}. Launch its training again."
+            )
+        self._rows: list[dict[str, object]] = []
+
+    def load(self, network: nn.Module) -> None:
+        """Put the run's best weights into a network of its architecture."""
+        network.load_state_dict(torch.load(self.folder / "model.pt", map_location="cpu", weights_only=True))
+
+    def add(self, row: dict[str, object]) -> None:
+        """One test case, a row of the per-case table."""
+        self._rows.append(row)
+
+    def finish(self) -> None:
+        """Write the table atomically, and log table and means to the run."""
+        cases = cases_frame(self._rows)
+        path = self.folder / "cases.csv"
+        write_cases(cases, path)
+        summary = summarise(cases)
+        tracker = Tracker.reopen(self.folder)
+        means = {
+            f"test/{metric}_{region}": float(mean)
+            for metric, region, mean in summary[["metric", "region", "mean"]].itertuples(index=False)
+        }
+        tracker.log_metrics(means, replace=True)
+        tracker.log_table(path)
+        tracker.close()

@@ -1,0 +1,94 @@
+"""A teacher read from its run folder."""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from monai.bundle import ConfigParser
+from torch import nn
+
+from kd_monai.data import Datalist
+from kd_monai.networks import head
+from kd_monai.outputs import Head
+
+
+class Teacher:
+    """A trained network, how its logits are read, and what it reads.
+
+    Args:
+        folder: run folder of a finished teacher; its ``config.yaml`` builds the network, its ``model.pt`` holds tensors
+            alone (`weights_only`).
+
+    Attributes:
+        key: its run key.
+        modalities: what it reads.
+
+    Raises:
+        ValueError: no folder is named, it is no run folder, or it is no finished teacher's.
+    """
+
+    def __init__(self, folder: str | Path | None) -> None:
+        if not folder:
+            raise ValueError(
+                "A student needs a trained teacher and none is named: give its run folder as `--teacher FOLDER` "
+                "(TEACHER=FOLDER), or let `make student` train one first."
+            )
+        self.folder = Path(folder).expanduser()
+        missing = [name for name in ("run.json", "config.yaml", "split.json") if not (self.folder / name).is_file()]
+        if missing:
+            raise ValueError(
+                f"A teacher is the run folder that `make teacher` wrote; {self.folder} has no {', '.join(missing)}."
+            )
+        self.record = json.loads((self.folder / "run.json").read_text())
+        if self.record["role"] != "teacher":
+            self._refuse("its role must be teacher", self.record["role"], "Name a folder that `make teacher` wrote.")
+        if self.record["status"] != "FINISHED" or not (self.folder / "model.pt").is_file():
+            self._refuse(
+                "its training must be finished",
+                self.record["status"],
+                "Run `make teacher` with the same variables again.",
+            )
+        self._parser = ConfigParser()
+        self._parser.read_config(str(self.folder / "config.yaml"))
+        self.key: str = self.record["run_key"]
+        self.modalities: list[str] = list(self._parser.get_parsed_content("modalities"))
+
+    def _refuse(self, rule: str, got: object, remedy: str) -> None:
+        raise ValueError(f"Teacher {self.folder} does not fit: {rule}; got {got}. {remedy}")
+
+    @cached_property
+    def head(self) -> Head:
+        """How its logits are read."""
+        return head(self._parser.get_parsed_content("head"))
+
+    @cached_property
+    def network(self) -> nn.Module:
+        """The trained network, on the CPU, in eval mode."""
+        network: nn.Module = self._parser.get_parsed_content("network_def")
+        network.load_state_dict(torch.load(self.folder / "model.pt", map_location="cpu", weights_only=True))
+        return network.eval()
+
+    def check(self, datalist: Datalist, spacing_mm: Any) -> None:
+        """Whether it may teach a student of this data and grid.
+
+        Raises:
+            ValueError: it was trained on another grid, or it has seen test subjects of the student's fold.
+        """
+        if self.record["spacing_mm"] != spacing_mm:
+            self._refuse(
+                f"it must be trained at the student's spacing, {spacing_mm} mm",
+                self.record["spacing_mm"],
+                "Use one RECIPE for both.",
+            )
+        seen = set(self.record["seen"])
+        leaked = sorted(seen & {entry["subject"] for entry in datalist.test})
+        if leaked:
+            self._refuse(
+                f"it must not have seen test subjects of the student's fold",
+                f"{len(leaked)} of them, {leaked[0]} first",
+                "Train a teacher with the student's FOLD, FOLDS, SEED and split file.",
+            )

@@ -1,0 +1,87 @@
+"""The variables of every verb, and the configuration ids they stand for."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from kd_monai.brats import LABEL_CONVENTIONS, parse_modalities
+
+# variable -> (configuration id, what it says)
+OVERRIDES = {
+    "data": ("dataset_dir", "folder of subjects, or a datalist JSON"),
+    "labels": ("labels", f"label convention: auto, {', '.join(LABEL_CONVENTIONS)}"),
+    "fold": ("fold", "test fold, or all to train on everything"),
+    "folds": ("folds", "number of folds"),
+    "split": ("split_file", "split.json of an earlier run"),
+    "seed": ("seed", "random seed of weights, order and augmentation; the split has its own (split_seed)"),
+    "epochs": ("epochs", "epochs, in place of the recipe's"),
+    "n_subjects": ("n_subjects", "train on a nested subset of this many subjects"),
+    "device": ("device", "cpu, cuda, cuda:1"),
+    "cache": ("cache", "memory or disk"),
+    "out": ("output_dir", "where runs are written"),
+    "force": ("force", "1 trains a finished run anew"),
+}
+OTHERS = {
+    "modality": "what the student reads: one modality or several joined by '-'",
+    "teacher_modalities": "what the teacher reads",
+    "method": "distillation method, several joined by ','",
+    "recipe": "paper, study, quick, or a YAML file",
+    "teacher": "run folder of a teacher, in place of training one",
+    "set": "id=value of the bundle's configuration; may be repeated",
+}
+DEFAULTS = {"modality": "t1ce", "teacher_modalities": "t1-t1ce-t2-flair", "method": "kdnet", "recipe": "quick"}
+
+
+def read_variables(description: str | None, arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Variables of a verb from a command line; an empty value counts as not given, as an unset make variable is.
+
+    Raises:
+        SystemExit: (status 2) an unknown option.
+        ValueError: an unknown modality or label convention.
+    """
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name, (target, text) in OVERRIDES.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", metavar=name.upper(), help=f"{text} ({target})")
+    for name, text in OTHERS.items():
+        options: dict[str, Any] = (
+            {"action": "append", "default": []} if name == "set" else {"default": DEFAULTS.get(name)}
+        )
+        parser.add_argument(f"--{name.replace('_', '-')}", metavar=name.upper(), help=text, **options)
+    given = parser.parse_args(arguments)
+    for name, value in vars(given).items():
+        if value == "":
+            setattr(given, name, DEFAULTS.get(name))
+    given.modality = "-".join(parse_modalities(given.modality))
+    given.teacher_modalities = "-".join(parse_modalities(given.teacher_modalities))
+    if given.labels not in (None, "auto", *LABEL_CONVENTIONS):
+        raise ValueError(f"LABELS must be auto or one of {', '.join(LABEL_CONVENTIONS)}; got {given.labels!r}.")
+    return given
+
+
+def overrides_of(given: argparse.Namespace) -> dict[str, Any]:
+    """Configuration id -> value, for the variables that were given; values are read as YAML, as MONAI's command line does.
+
+    Raises:
+        ValueError: an entry of `set` has no ``=``.
+    """
+    texts = {
+        target: getattr(given, name) for name, (target, _) in OVERRIDES.items() if getattr(given, name) is not None
+    }
+    for pair in given.set:
+        target, equals, text = pair.partition("=")
+        if not equals:
+            raise ValueError(
+                f"--set takes id=value of the configuration, for example learning_rate=0.001; got {pair!r}."
+            )
+        texts[target] = text
+    values = {target: yaml.safe_load(text) for target, text in texts.items()}
+    if "force" in values:
+        values["force"] = bool(values["force"])
+    if "dataset_dir" in values:
+        values["dataset_dir"] = str(Path(str(values["dataset_dir"])).expanduser().absolute())
+    return values

@@ -1,0 +1,82 @@
+"""Curves of a training and its validation, once per epoch."""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+import torch
+from ignite.engine import Engine, Events
+
+
+class RunLog(Protocol):
+    """The part of a `Tracker` that the handlers use."""
+
+    def start(self) -> None: ...
+    def log_metrics(self, values: dict[str, float], step: int) -> None: ...
+
+
+class TrackingHandler:
+    """Log each epoch's means of the loss and its named terms, the learning rate and the seconds per step.
+
+    Keys: ``train/loss``, ``train/loss/<term>``, ``train/lr``, ``train/seconds_per_step``; the step is the epoch. Reads
+    ``engine.state.output["loss"]`` and, where present, ``["terms"]``: name -> 0-d tensor. Tensors stay on their device
+    until the epoch's end. The run starts with the training; ending it, well or badly, is its owner's task: a handler of
+    EXCEPTION_RAISED that raises keeps those behind it from cleaning up.
+    """
+
+    def __init__(self, tracker: RunLog) -> None:
+        self.tracker = tracker
+        self._values: dict[str, list[torch.Tensor]] = {}
+        self._lr = 0.0
+        self._began = self._stepped = 0.0
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to the trainer."""
+        engine.add_event_handler(Events.STARTED, self._start)
+        engine.add_event_handler(Events.EPOCH_STARTED, self._begin_epoch)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._log_epoch)
+
+    def _start(self, engine: Engine) -> None:
+        self.tracker.start()
+
+    def _begin_epoch(self, engine: Engine) -> None:
+        self._values = {}
+        self._began = time.perf_counter()
+        self._lr = engine.optimizer.param_groups[0]["lr"]  # now: a schedule may change it before the epoch is logged
+
+    def _collect(self, engine: Engine) -> None:
+        output = engine.state.output
+        output = output[0] if isinstance(output, list) else output  # decollated: each item carries the batch's loss
+        named = {f"loss/{name}": value for name, value in output.get("terms", {}).items()}
+        for name, value in {"loss": output["loss"], **named}.items():
+            self._values.setdefault(f"train/{name}", []).append(torch.as_tensor(value).detach().mean())
+        self._stepped = time.perf_counter()
+
+    def _log_epoch(self, engine: Engine) -> None:
+        means = {name: torch.stack(values).cpu().double().mean().item() for name, values in self._values.items()}
+        means["train/lr"] = self._lr
+        means["train/seconds_per_step"] = (self._stepped - self._began) / len(self._values["train/loss"])
+        self.tracker.log_metrics(means, engine.state.epoch)
+
+
+class ValidationTrackingHandler:
+    """Log the evaluator's metrics as ``val/<name>``; the step is the trainer's epoch, as MONAI tells the evaluator."""
+
+    def __init__(self, tracker: RunLog, prefix: str = "val") -> None:
+        self.tracker = tracker
+        self.prefix = prefix
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to the evaluator."""
+        engine.add_event_handler(Events.COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        """Log what is a single number."""
+        scalars = {
+            name: float(value) for name, value in engine.state.metrics.items() if torch.as_tensor(value).numel() == 1
+        }
+        self.tracker.log_metrics(
+            {f"{self.prefix}/{name}": value for name, value in scalars.items()}, engine.state.epoch
+        )

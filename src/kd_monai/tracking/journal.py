@@ -1,0 +1,119 @@
+"""The record a run keeps of itself: one JSON line per event, on disk before anybody else hears of it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+logger = logging.getLogger(__name__)
+
+Line = dict[str, Any]
+
+
+class Journal:
+    """Append-only file of JSON lines that knows which metrics and parameters it already holds.
+
+    A line that a killed process left half written is skipped by every reader; the next line has a row of its own.
+
+    Args:
+        path: the file; its folder is made if needed. An existing file is read and continued.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.header: Line | None = None
+        self._steps: set[tuple[bool, str, int]] = set()
+        self._params: dict[str, str] = {}
+        self._lock = threading.Lock()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for line, _ in self.read():
+            self._remember(line)
+
+    def append(self, line: Line) -> None:
+        """Write one line and force it to the disk.
+
+        Raises:
+            ValueError: when the line holds NaN or an infinity, which JSON has no word for.
+        """
+        text = json.dumps(line, allow_nan=False) + "\n"
+        with self._lock:
+            if not _ends_with_newline(self.path):
+                text = "\n" + text
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            self._remember(line)
+
+    def read(self, offset: int = 0) -> Iterator[tuple[Line, int]]:
+        """Yield each whole line from byte `offset` on, with the byte at which the next one starts."""
+        if not self.path.is_file():
+            return
+        with self.path.open("rb") as file:
+            file.seek(offset)
+            for row in file:
+                if not row.endswith(b"\n"):
+                    return
+                offset += len(row)
+                line = _parse(row, self.path)
+                if line is not None:
+                    yield line, offset
+
+    @property
+    def size(self) -> int:
+        """Bytes written so far."""
+        return self.path.stat().st_size if self.path.is_file() else 0
+
+    def new_metrics(self, values: dict[str, float], step: int, parent: bool = False) -> dict[str, float]:
+        """Return those of `values` whose (key, step) the journal does not hold yet."""
+        return {key: value for key, value in values.items() if (parent, key, step) not in self._steps}
+
+    def new_params(self, values: dict[str, str]) -> dict[str, str]:
+        """Return those of `values` that the journal holds neither equal nor at all."""
+        return {key: value for key, value in values.items() if self._params.get(key) != value}
+
+    def _remember(self, line: Line) -> None:
+        if line["op"] == "run":
+            self.header = self.header or line
+        elif line["op"] == "metrics":
+            self._steps.update((line.get("parent", False), key, line["step"]) for key in line["values"])
+        elif line["op"] == "params":
+            self._params.update(line["values"])
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write `content` so that a reader sees the old file or the new one and nothing between."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    os.replace(partial, path)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read what `write_json` wrote; an empty dictionary where there is no such file."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def _ends_with_newline(path: Path) -> bool:
+    if not path.is_file() or path.stat().st_size == 0:
+        return True
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) == b"\n"
+
+
+def _parse(row: bytes, path: Path) -> Line | None:
+    if not row.strip():
+        return None
+    try:
+        line = json.loads(row)
+    except ValueError:
+        logger.warning(
+            "%s holds a line that was cut short, perhaps by a killed process; it is skipped: %r", path, row[:80]
+        )
+        return None
+    return line if isinstance(line, dict) and "op" in line else None

@@ -1,0 +1,227 @@
+"""What a run says of itself while it trains."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import math
+import os
+import time
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from kd_monai.tracking.journal import Journal, Line, read_json
+from kd_monai.tracking.names import check_name, flat_params, text_tags
+from kd_monai.tracking.sender import Sender
+from kd_monai.tracking.store import MlflowRun, tracking_uri
+
+logger = logging.getLogger(__name__)
+
+Status = Literal["FINISHED", "FAILED", "KILLED"]
+
+
+class TrackingError(RuntimeError):
+    """MLflow does not answer although TRACKING=required, or a folder has no journal to go on with."""
+
+
+class Tracker:
+    """Write what happens into ``folder/journal.jsonl`` and have it sent to MLflow by a thread.
+
+    Every call returns at once. A folder whose journal exists continues its run: a (key, step) that it holds is not told
+    again. As a context manager it ends the run FINISHED, FAILED or, at Ctrl-C, KILLED.
+
+    Args:
+        folder: the run's folder; its parent holds the default store, ``mlruns.db`` and ``mlartifacts``.
+        experiment: MLflow experiment, made if needed.
+        run_name: as the run is listed.
+        tags: role, method, modality, fold, seed, run_key, ...
+        params: may be nested; written as text.
+        parent_name: the study's run, which this one is listed under; none where None.
+        parent_tags: what tells one study from another: data digest, split digest, label convention, recipe.
+        uri: the store; default MLFLOW_TRACKING_URI, else SQLite beside `folder`.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        experiment: str,
+        run_name: str,
+        tags: Mapping[str, Any],
+        params: Mapping[str, Any],
+        parent_name: str | None = None,
+        parent_tags: Mapping[str, Any] | None = None,
+        uri: str | None = None,
+    ) -> None:
+        self.folder = Path(folder).resolve()
+        self._header: Line = {
+            "op": "run",
+            "id": uuid.uuid4().hex,
+            "time": _now(),
+            "experiment": experiment,
+            "run_name": run_name,
+            "tags": text_tags(tags),
+            "parent_name": parent_name,
+            "parent_tags": text_tags(parent_tags or {}),
+        }
+        self._params = flat_params(params)
+        self._open(uri)
+
+    @classmethod
+    def reopen(cls, folder: Path, uri: str | None = None) -> Self:
+        """Go on telling about the run in `folder` without a change of its status, e.g. its test scores; `close` it.
+
+        What an earlier process could not send is sent too.
+
+        Raises:
+            TrackingError: when the folder has no journal.
+        """
+        self = cls.__new__(cls)
+        self.folder = Path(folder).resolve()
+        header = Journal(self.folder / "journal.jsonl").header if self.folder.is_dir() else None
+        if header is None:
+            raise TrackingError(
+                f"A run to go on with must have a journal; {self.folder}/journal.jsonl has no run. Train it first."
+            )
+        known = read_json(self.folder / "mlflow.json").get("uri", "")
+        if known.startswith("http") and "MLFLOW_TRACKING_URI" not in os.environ:
+            uri = uri or known
+        self._header, self._params = header, {}
+        self._open(uri)
+        self._launch()
+        return self
+
+    def _open(self, uri: str | None) -> None:
+        self.uri = tracking_uri(self.folder.parent, uri)
+        self._journal = Journal(self.folder / "journal.jsonl")
+        self._running = False
+        self._sender = Sender(
+            self._journal, lambda: MlflowRun(self.folder, self.uri, self._journal.header or self._header)
+        )
+
+    def start(self) -> None:
+        """Begin the run or continue the one this folder holds; afterwards it is RUNNING. A second call changes nothing.
+
+        Raises:
+            ValueError: when TRACKING is neither empty nor `required`.
+            TrackingError: when TRACKING=required and the store does not answer.
+        """
+        if self._running:
+            return
+        wanted = os.environ.get("TRACKING", "")
+        if wanted not in ("", "required"):
+            raise ValueError(f"TRACKING must be empty or 'required'; got {wanted!r}.")
+        if self._journal.header is None:
+            self._journal.append(self._header)
+        else:
+            self.set_tags(self._header["tags"])
+        self._running = True
+        self._tell({"op": "status", "status": "RUNNING", "time": _now()})
+        self.log_params(self._params)
+        self._launch()
+        if wanted == "required" and not self._sender.flush(60):
+            raise TrackingError(
+                f"TRACKING=required asks for a store that answers; {self.uri} gave "
+                f"{self._sender.error or 'nothing in 60 s'}. Start the server, mend MLFLOW_TRACKING_URI, or leave "
+                "TRACKING empty: the journal is sent later."
+            )
+
+    def _launch(self) -> None:
+        self._sender.start()
+        atexit.register(self._sender.close, 10)
+
+    def log_metrics(self, values: Mapping[str, float], step: int = 0, *, replace: bool = False) -> None:
+        """Tell metrics of a step; a (key, step) that was told is dropped; with `replace` MLflow shows the newer.
+
+        A value that is no finite number is left out (MLflow would draw NaN as 0 and infinity as 1.8e308).
+
+        Raises:
+            ValueError: for a name that MLflow does not take.
+        """
+        self._metrics(values, step, replace, parent=False)
+
+    def log_parent_metrics(self, values: Mapping[str, float]) -> None:
+        """Tell numbers of the whole study; told again, they replace the old ones."""
+        self._metrics(values, 0, True, parent=True)
+
+    def _metrics(self, values: Mapping[str, float], step: int, replace: bool, parent: bool) -> None:
+        finite = {check_name(key): float(value) for key, value in values.items() if math.isfinite(float(value))}
+        if len(finite) < len(values):
+            logger.info("Not told to MLflow, for they are no numbers: %s", sorted(values.keys() - finite.keys()))
+        new = finite if replace else self._journal.new_metrics(finite, step, parent)
+        if new:
+            self._tell({"op": "metrics", "step": step, "time": _now(), "values": new, "parent": parent})
+
+    def log_params(self, values: Mapping[str, Any]) -> None:
+        """Tell parameters. MLflow keeps the first value of each; a later, other one becomes the tag ``now/<name>``."""
+        new = self._journal.new_params(flat_params(values))
+        if new:
+            self._tell({"op": "params", "values": new})
+
+    def set_tags(self, values: Mapping[str, Any]) -> None:
+        """Set tags; a later value replaces an earlier one."""
+        self._tell({"op": "tags", "values": text_tags(values)})
+
+    def log_artifact(self, path: Path, artifact_path: str | None = None) -> None:
+        """Send a file into `artifact_path` of the run's artifacts, or a folder as `artifact_path`.
+
+        Default is the place it has in the run's folder. It is read when it is sent: do not change it after.
+        """
+        self._artifact("artifact", path, artifact_path)
+
+    def log_table(self, path: Path) -> None:
+        """Send a CSV file, and show it as a table in MLflow."""
+        self._artifact("artifact", path, None)
+        self._artifact("table", path, None)
+
+    def log_parent_artifact(self, path: Path, artifact_path: str | None = None) -> None:
+        """Send a file to the study's run."""
+        self._artifact("artifact", path, artifact_path, parent=True)
+
+    def _artifact(self, op: str, path: Path, to: str | None, parent: bool = False) -> None:
+        path = Path(path).resolve()
+        if not path.exists():
+            raise FileNotFoundError(f"An artifact must exist; {path} does not. Write it before it is logged.")
+        if path.is_relative_to(self.folder):
+            path = path.relative_to(self.folder)
+            place = path if (self.folder / path).is_dir() else path.parent
+            to = to or (None if place == Path() else place.as_posix())
+        self._tell({"op": op, "path": str(path), "to": to, "parent": parent})
+
+    def _tell(self, line: Line) -> None:
+        self._journal.append(line)
+        self._sender.wake()
+
+    def flush(self, timeout_s: float = 30) -> bool:
+        """Wait until all is sent; False after `timeout_s` seconds, and at once where the store does not answer."""
+        return self._sender.flush(timeout_s)
+
+    def end(self, status: Status = "FINISHED", timeout_s: float = 30) -> None:
+        """End the run and flush. A second call changes nothing."""
+        if self._running:
+            self._running = False
+            self._tell({"op": "status", "status": status, "time": _now()})
+        self.close(timeout_s)
+
+    def close(self, timeout_s: float = 30) -> None:
+        """Flush and stop the thread; the run keeps its status."""
+        if self._sender.started and not self._sender.close(timeout_s):
+            logger.warning("Not all of %s could be sent to %s; the next launch sends it.", self._journal.path, self.uri)
+        atexit.unregister(self._sender.close)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.end("FINISHED")
+        else:
+            self.end("KILLED" if issubclass(kind, KeyboardInterrupt) else "FAILED")
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

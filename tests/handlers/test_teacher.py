@@ -1,0 +1,206 @@
+"""The teacher handler inside MONAI's trainer: what is injected, when, and what is left behind."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+
+import pytest
+import torch
+from ignite.engine import Events
+from monai.engines import SupervisedTrainer
+from monai.engines.utils import IterationEvents
+from monai.networks.nets import BasicUNet
+from torch import nn
+
+from kd_monai.handlers import EpochSeedHandler, FrozenTeacher, NaNLossError, PrepareBatch, RaiseOnNaN, TeacherHandler
+from kd_monai.inferers import AutocastInferer
+from kd_monai.losses import DistillationLoss, LatentKL, SegmentationLoss, SoftDiceBCE
+from kd_monai.networks import RegionsHead
+
+MODALITIES = ["t1", "t1ce", "t2", "flair"]
+ROI = (32, 32, 32)
+
+
+def network(channels: int, width: int = 2, dropout: float = 0.0) -> nn.Module:
+    features = [width, width, width, width, 2 * width, width]
+    return BasicUNet(3, channels, 3, features=features, dropout=dropout, upsample="nontrainable")
+
+
+def batches() -> list[dict]:
+    generator = torch.Generator().manual_seed(0)
+    return [
+        {
+            "image": torch.randn(2, 4, *ROI, generator=generator),
+            "label": (torch.rand(2, 3, *ROI, generator=generator) > 0.5).float(),
+            "subject": ["a", "b"],
+        }
+        for _ in range(2)
+    ]
+
+
+def kdnet_terms(weight: float = 1.0) -> dict:
+    return {
+        "soft_dice_bce": {"weight": weight, "term": SoftDiceBCE()},
+        "latent_kl": {"weight": weight, "term": LatentKL()},
+    }
+
+
+class Setup:
+    """A trainer with a teacher of all four modalities and a student of T1ce."""
+
+    def __init__(
+        self, terms: dict | None, *, teacher: nn.Module | None = None, dropout: float = 0.0, epochs: int = 2
+    ) -> None:
+        torch.manual_seed(0)
+        self.student = network(1, dropout=dropout)
+        self.teacher = teacher or network(4)
+        self.loss = DistillationLoss(SegmentationLoss(RegionsHead()), 1.0, terms)
+        self.trainer = SupervisedTrainer(
+            device="cpu",
+            max_epochs=epochs,
+            train_data_loader=batches(),
+            network=self.student,
+            optimizer=torch.optim.Adam(self.student.parameters(), 1e-2),
+            loss_function=self.loss,
+            inferer=AutocastInferer("cpu", "fp32"),
+            prepare_batch=PrepareBatch(MODALITIES, ["t1ce"]),
+            decollate=False,
+            train_handlers=[EpochSeedHandler(0), RaiseOnNaN()],
+        )
+        if terms:
+            self.handler = TeacherHandler(
+                self.teacher, RegionsHead(), RegionsHead(), self.loss, MODALITIES, MODALITIES, ["t1ce"],
+                AutocastInferer("cpu", "fp32"), ROI,
+            )  # fmt: skip
+            self.handler.attach(self.trainer)
+
+
+@pytest.fixture()
+def kdnet() -> Iterator[Setup]:
+    yield Setup(kdnet_terms())
+
+
+def test_student_learns_and_teacher_stays_as_it_was(kdnet: Setup) -> None:
+    before = copy.deepcopy(kdnet.teacher.state_dict()), copy.deepcopy(kdnet.student.state_dict())
+    kdnet.trainer.run()
+    assert all(torch.equal(value, before[0][name]) for name, value in kdnet.teacher.state_dict().items())
+    assert any(not torch.equal(value, before[1][name]) for name, value in kdnet.student.state_dict().items())
+    assert all(parameter.grad is None for parameter in kdnet.teacher.parameters())
+
+
+def test_teacher_is_in_eval_mode_whatever_train_says() -> None:
+    frozen = FrozenTeacher(nn.Sequential(nn.Dropout(0.5), nn.BatchNorm3d(1)))
+    frozen.train()
+    assert not any(module.training for module in frozen.modules())
+    assert not any(parameter.requires_grad for parameter in frozen.parameters())
+
+
+def test_teacher_and_student_see_the_same_patch(kdnet: Setup) -> None:
+    seen = []
+
+    @kdnet.trainer.on(IterationEvents.FORWARD_COMPLETED)
+    def look(engine) -> None:
+        student, teacher, batch = kdnet.loss._slot
+        seen.append(torch.equal(batch.student_image[:, 0], batch.teacher_image[:, 1]))
+        assert batch.teacher_image.shape[1] == 4
+        assert torch.equal(student.logits, engine.state.output["pred"])
+        with torch.no_grad():
+            torch.testing.assert_close(teacher.logits, kdnet.teacher(batch.teacher_image))
+
+    kdnet.trainer.run()
+    assert seen == [True] * 4
+
+
+def test_progress_rises_from_zero(kdnet: Setup) -> None:
+    seen = []
+    kdnet.trainer.add_event_handler(
+        IterationEvents.FORWARD_COMPLETED, lambda engine: seen.append(kdnet.loss._slot[2].progress)
+    )
+    kdnet.trainer.run()
+    assert seen == [0, 0.25, 0.5, 0.75]
+
+
+def test_every_term_is_named_and_no_teacher_tensor_stays_in_the_output(kdnet: Setup) -> None:
+    names = []
+    kdnet.trainer.add_event_handler(
+        Events.ITERATION_COMPLETED,
+        lambda engine: names.append((set(engine.state.output), set(engine.state.output["terms"]))),
+    )
+    kdnet.trainer.run()
+    assert names[0] == ({"image", "label", "pred", "loss", "terms"}, {"segmentation", "soft_dice_bce", "latent_kl"})
+
+
+def test_slot_taps_and_teacher_outputs_are_empty_after_an_exception(kdnet: Setup) -> None:
+    def fail(*_args) -> None:
+        raise KeyError("broken")
+
+    kdnet.loss.terms["soft_dice_bce"].forward = fail
+    with pytest.raises(KeyError, match="broken"):
+        kdnet.trainer.run()
+    assert kdnet.loss._slot is None
+    assert kdnet.handler._teacher_outputs is None
+    assert not kdnet.student._modules["down_4"]._forward_hooks
+    assert not kdnet.handler.student_taps.features
+
+
+def test_taps_are_live_only_inside_a_training_step(kdnet: Setup) -> None:
+    live = []
+    kdnet.trainer.add_event_handler(
+        Events.ITERATION_COMPLETED, lambda engine: live.append(len(kdnet.student.down_4._forward_hooks))
+    )
+    kdnet.trainer.run()
+    assert live == [0] * 4
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_terms_of_weight_zero_equal_the_baseline_bit_for_bit(dropout: float) -> None:
+    baseline, student = Setup(None, dropout=dropout), Setup(kdnet_terms(0.0), dropout=dropout)
+    for run in (baseline, student):
+        run.trainer.run()
+    for name, value in baseline.student.state_dict().items():
+        assert torch.equal(value, student.student.state_dict()[name]), name
+
+
+def test_terms_of_weight_one_do_not_equal_the_baseline() -> None:
+    baseline, student = Setup(None), Setup(kdnet_terms(1.0))
+    for run in (baseline, student):
+        run.trainer.run()
+    assert any(not torch.equal(v, student.student.state_dict()[k]) for k, v in baseline.student.state_dict().items())
+
+
+def test_features_of_different_shapes_are_refused_with_both_shapes_before_the_first_step() -> None:
+    with pytest.raises(ValueError, match=r"\(1, 8, 2, 2, 2\).*\(1, 4, 2, 2, 2\)"):
+        Setup(kdnet_terms(), teacher=network(4, width=4)).trainer.run()
+
+
+def test_outputs_may_be_distilled_from_a_network_of_another_width() -> None:
+    Setup({"kd": {"weight": 1.0, "term": SoftDiceBCE()}}, teacher=network(4, width=4)).trainer.run()
+
+
+def test_an_unknown_layer_is_refused_by_name() -> None:
+    with pytest.raises(ValueError, match="down_9"):
+        Setup({"kl": {"weight": 1.0, "term": LatentKL("down_9", "down_4")}}).trainer.run()
+
+
+def test_terms_without_the_handler_raise() -> None:
+    setup = Setup(None)
+    setup.trainer.loss_function = DistillationLoss(SegmentationLoss(RegionsHead()), 1.0, kdnet_terms())
+    with pytest.raises(RuntimeError, match="TeacherHandler"):
+        setup.trainer.run()
+
+
+def test_a_nan_raises_before_the_weights_are_touched_and_names_term_and_subjects(kdnet: Setup) -> None:
+    """Ignite's TerminateOnNan would end the run as if it had finished."""
+    with torch.no_grad():
+        kdnet.teacher.final_conv.bias.fill_(float("nan"))
+    before = copy.deepcopy(kdnet.student.state_dict())
+    with pytest.raises(NaNLossError, match=r"subjects \['a', 'b'\], broken terms \['soft_dice_bce'\]"):
+        kdnet.trainer.run()
+    assert all(torch.equal(value, before[name]) for name, value in kdnet.student.state_dict().items())
+
+
+def test_teacher_is_outside_the_optimiser(kdnet: Setup) -> None:
+    kdnet.trainer.run()
+    optimised = {id(p) for group in kdnet.trainer.optimizer.param_groups for p in group["params"]}
+    assert optimised.isdisjoint(id(p) for p in kdnet.teacher.parameters())

@@ -1,0 +1,80 @@
+"""soft_dice_bce against entropy, scikit-learn's log loss and finite facts."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from sklearn.metrics import log_loss
+
+from kd_monai.losses import SoftDiceBCE, soft_dice_bce
+from kd_monai.networks import LabelsHead, RegionsHead
+from kd_monai.outputs import Batch, Outputs
+
+SHAPE = (3, 3, 4, 5, 6)
+BATCH = Batch(torch.zeros(SHAPE), torch.zeros(SHAPE), torch.zeros(SHAPE))
+
+
+def probabilities(seed: int) -> torch.Tensor:
+    return torch.rand(SHAPE, generator=torch.Generator().manual_seed(seed))
+
+
+def test_minimum_at_equality_is_the_entropy_of_the_teacher() -> None:
+    teacher = probabilities(0)
+    entropy = torch.distributions.Bernoulli(teacher).entropy().flatten(1).mean(1)
+    torch.testing.assert_close(soft_dice_bce(teacher, teacher), entropy, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(1, 6))
+def test_never_below_its_value_at_equality(seed: int) -> None:
+    teacher = probabilities(0)
+    assert (soft_dice_bce(teacher, probabilities(seed)) > soft_dice_bce(teacher, teacher)).all()
+
+
+def test_cross_entropy_part_agrees_with_scikit_learn_for_hard_teachers() -> None:
+    teacher, student = (probabilities(0) > 0.5).float(), probabilities(1)
+    dice = (2 * teacher * student).sum((2, 3, 4)) / (teacher + student**2).sum((2, 3, 4))
+    got = soft_dice_bce(teacher, student) - (1 - dice.mean(1))
+    for sample in range(SHAPE[0]):
+        expected = log_loss(teacher[sample].flatten(), student[sample].flatten())
+        assert got[sample].item() == pytest.approx(expected, abs=1e-4)
+
+
+def test_splitting_the_batch_changes_nothing() -> None:
+    teacher, student = probabilities(0), probabilities(1)
+    alone = torch.cat([soft_dice_bce(teacher[i : i + 1], student[i : i + 1]) for i in range(SHAPE[0])])
+    torch.testing.assert_close(soft_dice_bce(teacher, student), alone)
+
+
+def test_empty_region_gives_zero_and_finite_gradients() -> None:
+    logits = torch.full(SHAPE, -200.0, requires_grad=True)
+    value = SoftDiceBCE(1.0)(Outputs(logits, RegionsHead()), Outputs(torch.full(SHAPE, -200.0), RegionsHead()), BATCH)
+    value.sum().backward()
+    torch.testing.assert_close(value.detach(), torch.zeros(SHAPE[0]), atol=1e-4, rtol=0)
+    assert logits.grad is not None
+    assert torch.isfinite(logits.grad).all()
+
+
+@pytest.mark.parametrize(("head", "channels"), [(RegionsHead(), 3), (LabelsHead(), 4)])
+def test_gradient_reaches_the_student_and_not_the_teacher_and_stays_fp32_inside_autocast(head, channels) -> None:
+    student = torch.randn(2, channels, 4, 4, 4, requires_grad=True)
+    teacher = torch.randn(2, channels, 4, 4, 4)
+    with torch.autocast("cpu", torch.bfloat16):
+        value = SoftDiceBCE()(Outputs(student, head), Outputs(teacher, head), BATCH)
+    assert value.dtype == torch.float32
+    value.sum().backward()
+    assert student.grad is not None
+    assert student.grad.abs().sum() > 0
+    assert teacher.grad is None
+
+
+def test_a_high_temperature_flattens_both() -> None:
+    student, teacher = Outputs(torch.randn(SHAPE), RegionsHead()), Outputs(torch.randn(SHAPE), RegionsHead())
+    hot = SoftDiceBCE(1e6)(student, teacher, BATCH)
+    torch.testing.assert_close(hot, torch.full((SHAPE[0],), torch.log(torch.tensor(2.0)).item()), atol=1e-4, rtol=0)
+
+
+def test_different_heads_are_refused_by_name() -> None:
+    with pytest.raises(ValueError, match="same head"):
+        SoftDiceBCE()(
+            Outputs(torch.zeros(1, 4, 2, 2, 2), LabelsHead()), Outputs(torch.zeros(1, 3, 2, 2, 2), RegionsHead()), BATCH
+        )

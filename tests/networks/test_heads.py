@@ -1,0 +1,58 @@
+"""Heads: what logits mean, by hand-made volumes."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from kd_monai.networks import LabelsHead, RegionsHead, compose_label_map, head, regions_of
+
+
+def nested_regions() -> torch.Tensor:
+    """Four voxels: background, oedema, core, enhancing; channels TC, WT, ET."""
+    return torch.tensor([[0, 0, 1, 1], [0, 1, 1, 1], [0, 0, 0, 1]], dtype=torch.float32).reshape(1, 3, 4, 1, 1)
+
+
+def test_label_map_of_nested_regions() -> None:
+    assert compose_label_map(nested_regions()).flatten().tolist() == [0, 2, 1, 3]
+
+
+def test_regions_of_a_label_map_are_what_it_was_composed_of() -> None:
+    assert torch.equal(regions_of(compose_label_map(nested_regions())), nested_regions().bool())
+
+
+def test_composed_regions_are_nested_even_if_the_prediction_is_not() -> None:
+    core, whole, enhancing = regions_of(compose_label_map(torch.rand(1, 3, 5, 6, 7) > 0.5))[0]
+    assert (enhancing <= core).all()
+    assert (core <= whole).all()
+
+
+def test_labels_head_target_is_one_hot_of_exclusive_parts() -> None:
+    target = LabelsHead().target(nested_regions())
+    assert target.argmax(1).flatten().tolist() == [0, 2, 1, 3]
+    assert torch.equal(target.sum(1), torch.ones(1, 4, 1, 1))
+
+
+@pytest.mark.parametrize("made", [RegionsHead(), LabelsHead()])
+def test_confident_logits_of_the_target_give_the_regions_back(made) -> None:
+    logits = 20 * (2 * made.target(nested_regions()) - 1)
+    torch.testing.assert_close(made.region_probabilities(logits), nested_regions(), atol=1e-4, rtol=0)
+    assert made.label_map(logits).flatten().tolist() == [0, 2, 1, 3]
+
+
+def test_region_probabilities_of_labels_are_sums_of_exclusive_parts() -> None:
+    logits = torch.randn(2, 4, 3, 4, 5)
+    p = torch.softmax(logits, 1)
+    expected = torch.stack([p[:, 1] + p[:, 3], 1 - p[:, 0], p[:, 3]], 1)
+    torch.testing.assert_close(LabelsHead().region_probabilities(logits), expected)
+
+
+def test_temperature_divides_logits_across_classes_and_not_along_depth() -> None:
+    logits = torch.randn(1, 4, 3, 4, 5)
+    torch.testing.assert_close(LabelsHead().probabilities(logits, 2.0), torch.softmax(logits / 2, 1))
+    torch.testing.assert_close(RegionsHead().probabilities(logits, 2.0), torch.sigmoid(logits / 2))
+
+
+def test_unknown_head_is_refused() -> None:
+    with pytest.raises(ValueError, match="regions"):
+        head("softmax")
