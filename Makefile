@@ -9,6 +9,7 @@ LABELS ?=#              label convention: auto, brats2018, brats2023, brats2024,
 MODALITY ?=#            what the student reads: t1, t1ce, t2, flair, or a '-'-joined subset (t1ce)
 TEACHER_MODALITIES ?=#  what the teacher reads (t1-t1ce-t2-flair)
 METHOD ?=#              kdnet, baseline (kdnet)
+NETWORK ?=#             basicunet, dynunet, segresnet (basicunet)
 RECIPE ?=#              paper, study, quick (quick)
 FOLD ?=#                test fold, or all (0)
 FOLDS ?=#               number of folds (3)
@@ -57,7 +58,7 @@ lower = $(shell echo $(1) | tr 'A-Z_' 'a-z-')
 option = $(if $(strip $($(1))),--$(call lower,$(1)) '$(strip $($(1)))')
 DATA := $(or $(strip $(DATA)),$(PHANTOM))
 options = $(foreach name,$(1),$(call option,$(name)))
-TRAINING := DATA LABELS MODALITY TEACHER_MODALITIES METHOD RECIPE FOLD FOLDS SPLIT SEED EPOCHS N_SUBJECTS DEVICE CACHE OUT FORCE TEACHER SET
+TRAINING := DATA LABELS MODALITY TEACHER_MODALITIES METHOD NETWORK RECIPE FOLD FOLDS SPLIT SEED EPOCHS N_SUBJECTS DEVICE CACHE OUT FORCE TEACHER SET
 
 .PHONY: help install demo teacher baseline student evaluate compare predict mlflow phantom verify-bundles test lint
 help: ## print the verbs

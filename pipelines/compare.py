@@ -21,7 +21,9 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         modality = "-".join(parse_modalities(options.modality)) if options.modality else None
-        print(compare(options.out, modality, options.runs).text)
+        comparison = compare(options.out, modality, options.runs)
+        print(comparison.text)
+        comparison.publish()
     except ValueError as problem:
         print(problem, file=sys.stderr)
         return 2

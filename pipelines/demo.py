@@ -3,9 +3,8 @@
 import time
 
 from kd_monai.study.command import run_command
-from kd_monai.study.compare import compare
 from kd_monai.study.fixed_mask import write_fixed_mask
-from kd_monai.study.roles import evaluate_run, train_baseline, train_student, train_teacher
+from kd_monai.study.roles import compare_and_tell, evaluate_run, train_baseline, train_student, train_teacher
 from kd_monai.study.variables import read_variables
 
 
@@ -15,17 +14,13 @@ def main() -> None:
     began = time.monotonic()
     runs = []
     for step, train in enumerate((train_teacher, train_baseline, train_student), start=1):
-        print(
-            f"{step}/3 {train.__name__.removeprefix('train_')}, after {(time.monotonic() - began) / 60:.1f} minutes",
-            flush=True,
-        )
+        minutes = (time.monotonic() - began) / 60
+        print(f"{step}/3 {train.__name__.removeprefix('train_')}, after {minutes:.1f} minutes", flush=True)
         runs.append(train(given))
         evaluate_run(runs[-1], given)
     mask = write_fixed_mask(runs[-1].path, runs[-1].datalist)
-    print(compare(runs[-1].path.parent, runs=[*(run.path for run in runs), mask]).text)
-    print(
-        f"{(time.monotonic() - began) / 60:.1f} minutes. The runs: make mlflow. A prediction: make predict RUN={runs[-1].path}"
-    )
+    print(compare_and_tell(runs[-1].path.parent, [*(run.path for run in runs), mask]))
+    print(f"{(time.monotonic() - began) / 60:.1f} minutes. The runs: make mlflow OUT={runs[-1].path.parent}")
 
 
 if __name__ == "__main__":

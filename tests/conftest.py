@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from kd_monai.data.phantom import write_phantom
+
 torch.set_num_threads(min(2, os.cpu_count() or 1))
 
 
@@ -23,3 +25,9 @@ def real_cases() -> Path:
             f"KD_MONAI_BRATS must name a folder of real BraTS cases; got {folder}, which is none. Unset it or mend it."
         )
     return path
+
+
+@pytest.fixture(scope="session")
+def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight phantom subjects at 2 mm: three folds leave four to train on and one to validate with."""
+    return write_phantom(tmp_path_factory.mktemp("phantom"), 8, spacing_mm=2, seed=0, progress=False)

@@ -17,7 +17,8 @@ def has_fast_bf16(device: torch.device | str) -> bool:
     if kind == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if kind == "cpu":
-        capabilities = torch.cpu.get_capabilities()
+        # torch before 2.11 cannot be asked, and computes in float32
+        capabilities = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
         return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16") or capabilities.get("bf16"))
     return False
 
@@ -50,7 +51,7 @@ class AutocastInferer(SimpleInferer):
         super().__init__()
         self.device, self.precision = device, precision
 
-    def __call__(self, inputs: Tensor, network: nn.Module, *args: Any, **kwargs: Any) -> Tensor:  # type: ignore[override]
+    def __call__(self, inputs: Tensor, network: nn.Module, *args: Any, **kwargs: Any) -> Tensor:
         """Logits ``B C H W D`` of ``B M H W D``."""
         with autocast(self.device, self.precision):
             # without MONAI's metadata, which costs time in every operation
@@ -79,7 +80,7 @@ class AutocastSlidingWindowInferer(SlidingWindowInferer):
         super().__init__(roi_size=roi_size, overlap=overlap, sw_batch_size=sw_batch_size, mode="gaussian")
         self.network_device, self.precision = device, precision
 
-    def __call__(self, inputs: Tensor, network: nn.Module, *args: Any, **kwargs: Any) -> Tensor:  # type: ignore[override]
+    def __call__(self, inputs: Tensor, network: nn.Module, *args: Any, **kwargs: Any) -> Tensor:
         """Logits ``B C H W D`` of ``B M H W D``."""
 
         def forward(window: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class Head(Protocol):
-    """How a network's logits are read: as overlapping regions or as exclusive labels (see `kd_monai.networks.heads`)."""
+    """How a network's logits are read: overlapping regions or exclusive labels (`kd_monai.networks.heads`)."""
 
     name: str
     out_channels: int

@@ -5,8 +5,8 @@ from kd_monai.data.cached_transforms import cached_transforms
 from kd_monai.data.datalist import Datalist
 from kd_monai.data.epoch_sampler import EpochSampler
 from kd_monai.data.errors import DataError
+from kd_monai.data.label_to_regions import LabelToRegions, region_transforms
 from kd_monai.data.n4 import N4BiasFieldCorrectiond
-from kd_monai.data.patch_transforms import LabelToRegions, patch_transforms, region_transforms
 from kd_monai.data.seeded_dataset import SeededDataset
 
 __all__ = [
@@ -19,6 +19,5 @@ __all__ = [
     "cache_dataset",
     "cache_upper_bound",
     "cached_transforms",
-    "patch_transforms",
     "region_transforms",
 ]

@@ -5,12 +5,12 @@ import os
 import re
 from pathlib import Path
 
-from kd_monai.data.found import EXTENSIONS, Entry, Found
+from kd_monai.data.found import EXTENSIONS, Entry, Found, claim
 from kd_monai.data.modality_names import MODALITY_OF, NAMES_2023
 
-_KINDS = "|".join(sorted((*MODALITY_OF, "seg"), key=len, reverse=True))
-_FILE = re.compile(rf"(?P<case>.+?)[_-](?P<kind>{_KINDS})({'|'.join(map(re.escape, EXTENSIONS))})", re.IGNORECASE)
-_DICOM_FOLDER = re.compile(rf"(?P<case>.+?)[_-](?P<kind>{_KINDS})", re.IGNORECASE)
+_NAME = rf"(?P<case>.+?)[_-](?P<kind>{'|'.join(sorted((*MODALITY_OF, 'seg'), key=len, reverse=True))})"
+_FILE = re.compile(rf"{_NAME}({'|'.join(map(re.escape, EXTENSIONS))})", re.IGNORECASE)
+_DICOM_FOLDER = re.compile(_NAME, re.IGNORECASE)
 # BraTS-GLI-00002-001 is the second time point of a patient, as is Brats18_CBICA_ABM_2
 _TIME_POINT = re.compile(r"(BraTS-[A-Za-z]+-\d+)-\d+|(Brats1[5-9]_.+_.+)_\d+")
 
@@ -28,17 +28,19 @@ def patient_of(subject: str) -> str:
 def _matches(root: Path) -> list[tuple[Path, str, str]]:
     """Every (path, case, kind) under the folder, in a fixed order; a folder ``<case>_t1`` is a DICOM series."""
     found = []
+    visited = set()
     for folder, subfolders, files in os.walk(root, followlinks=True):
-        for name in sorted(subfolders):
-            match = _DICOM_FOLDER.fullmatch(name)
-            if match:
-                subfolders.remove(name)
-                found.append((Path(folder, name), match["case"], match["kind"].lower()))
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        for name in sorted(files):
-            match = None if name.startswith(".") else _FILE.fullmatch(name)
-            if match:
-                found.append((Path(folder, name), match["case"], match["kind"].lower()))
+        visited.add(os.path.realpath(folder))
+        series = {name: match for name in subfolders if (match := _DICOM_FOLDER.fullmatch(name))}
+        named = {name: match for name in files if (match := _FILE.fullmatch(name)) and not name.startswith(".")}
+        for name, match in sorted((series | named).items()):
+            found.append((Path(folder, name), match["case"], match["kind"].lower()))
+        # a link may lead back up, or to a folder that has been seen
+        subfolders[:] = sorted(
+            name
+            for name in subfolders
+            if not name.startswith(".") and name not in series and os.path.realpath(Path(folder, name)) not in visited
+        )
     return found
 
 
@@ -52,8 +54,15 @@ def _grades(root: Path) -> dict[str, str]:
     return {name: row["Grade"] for row in rows if row.get("Grade") in ("HGG", "LGG") for name in row.values() if name}
 
 
+def _grade_above(root: Path, path: Path) -> str | None:
+    """HGG or LGG if one of the folders from the root down to the file has that name."""
+    above = {part.upper() for part in (root.name, *path.relative_to(root).parts[:-1])} & {"HGG", "LGG"}
+    return above.pop() if len(above) == 1 else None
+
+
 def find_brats_folder(root: Path) -> Found:
     """Entries of a BraTS folder; the grade comes from a folder HGG or LGG above the case, or from name_mapping.csv."""
+    root = root.absolute()
     files: dict[str, dict[str, list[Path]]] = {}
     kinds = set()
     for path, case, kind in _matches(root):
@@ -70,21 +79,13 @@ def find_brats_folder(root: Path) -> Found:
     for case in sorted(files):
         entry = Entry(subject=case, patient=patient_of(case), grade=grades.get(case), image={})
         for kind, paths in files[case].items():
-            if len(paths) > 1:
-                found.problems.append(
-                    f"subject {case}: one file per modality is allowed, but {len(paths)} claim "
-                    f"{'the label' if kind == 'label' else kind}: {', '.join(map(str, paths))}. Remove or rename one."
-                )
-            if kind == "label":
-                entry["label"] = str(paths[0])
-            else:
-                entry["image"][kind] = str(paths[0])
-            above = {part.upper() for part in (root.name, *paths[0].relative_to(root).parts[:-1])} & {"HGG", "LGG"}
-            entry["grade"] = entry["grade"] or (above.pop() if len(above) == 1 else None)
+            claim(found, entry, kind, paths)
+            entry["grade"] = entry["grade"] or _grade_above(root, paths[0])
         found.entries.append(entry)
     if not found.entries:
         found.problems.append(
             f"no subject was found under {root}: expected <case>/<case>_t1ce.nii.gz (BraTS 2018 to 2021), "
-            "<case>/<case>-t1c.nii.gz (BraTS 2023 and later), a dataset.json (MSD, nnU-Net) or a datalist JSON. Correct DATA."
+            "<case>/<case>-t1c.nii.gz (BraTS 2023 and later), a dataset.json (MSD, nnU-Net) or a datalist JSON. "
+            "Correct DATA."
         )
     return found

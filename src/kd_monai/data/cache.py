@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import ignite.distributed as idist
 import numpy as np
 import torch
 from monai.data import CacheDataset
@@ -45,12 +46,11 @@ def cache_dataset(
     transform: CachedTransforms,
     cache: str = "memory",
     cache_dir: str | Path | None = None,
-    num_workers: int = 0,
 ) -> MonaiDataset:
     """Dataset of the entries with the deterministic transforms done once, in memory or in files under ``cache_dir``.
 
     The upper bound in memory is logged before, the real figure after. A sample handed out is the cached one: what
-    follows must not write into it (the patch and region transforms copy).
+    follows must copy before it writes into it (casting to float32 does).
 
     Raises:
         ValueError: another kind of cache, or a disk cache without a folder.
@@ -62,12 +62,12 @@ def cache_dataset(
     bound = cache_upper_bound(entries, transform)
     logger.info("Caching %d subjects: at most %.0f MiB (%s)", len(entries), bound / MIB, cache)
     if cache == "memory":
-        dataset = CacheDataset(
-            entries, transform, num_workers=num_workers or None, copy_cache=False, progress=len(entries) > 0
-        )
+        # one thread: MONAI 1.6.1's transforms share state. NibabelReader keeps the file names of its last read and
+        # pairs them with the images: in several threads four modalities now and then come back as one, silently
+        dataset = CacheDataset(entries, transform, num_workers=1, copy_cache=False, progress=idist.get_rank() == 0)
         total = sum(sample_bytes(dataset[i]) for i in range(len(dataset)))
     else:
-        dataset = DiskCache(entries, transform, Path(cache_dir), num_workers)  # type: ignore[arg-type]
+        dataset = DiskCache(entries, transform, Path(cache_dir))  # type: ignore[arg-type]
         total = dataset.build()
     logger.info(
         "Cached %d subjects: %.0f MiB, %.1f MiB each", len(entries), total / MIB, total / MIB / max(1, len(entries))

@@ -45,19 +45,24 @@ def cached_transforms(
     with_label: bool = True,
     crop_modalities: str | Iterable[str] | None = None,
 ) -> CachedTransforms:
-    """From an entry to ``image`` float16 (M, H, W, D), ``label`` uint8 (1, H, W, D) with values 0, 1, 2, 4, ``subject``.
+    """From an entry to ``image`` float16 (M, H, W, D), ``label`` uint8 (1, H, W, D) of 0, 1, 2, 4, and ``subject``.
 
     Load, N4 if wanted, orient to RAS, resample to ``spacing_mm`` where given and different, crop to the brain (the box
-    of voxels above 0 in any of ``crop_modalities``, by default all: a student is cropped by what it will have when it is
-    deployed), normalise each modality to mean 0 and deviation 1 on its non-zero voxels.
+    of voxels above 0 in any of ``crop_modalities``, by default all: a student is cropped by what it will have when it
+    is deployed), normalise each modality to mean 0 and deviation 1 on its non-zero voxels.
     Both tensors are MetaTensors whose operations ``Invertd`` undoes.
 
     Raises:
-        ValueError: an unknown modality.
+        ValueError: an unknown modality, or a cropping one that is not among the modalities.
     """
     modalities = parse_modalities(modalities)
     convention = LABEL_CONVENTIONS[convention] if isinstance(convention, str) else convention
     cropping = parse_modalities(crop_modalities or modalities)
+    if not set(cropping) <= set(modalities):
+        raise ValueError(
+            f"the brain is cropped by modalities that are read, {', '.join(modalities)}: got {', '.join(cropping)}. "
+            "Correct crop_modalities."
+        )
     keys = ["image", "label"] if with_label else ["image"]
     transforms: list[Any] = [
         SelectImages(modalities, with_label),

@@ -1,5 +1,7 @@
 """Which label convention a data set has."""
 
+from collections.abc import Collection
+
 from kd_monai.brats import LABEL_CONVENTIONS, LabelConvention
 from kd_monai.data.errors import DataError
 from kd_monai.data.found import Found
@@ -7,7 +9,7 @@ from kd_monai.data.found import Found
 CHOICES = ", ".join(LABEL_CONVENTIONS)
 
 
-def choose_convention(labels: str, found: Found, values: frozenset[int]) -> LabelConvention:
+def choose_convention(labels: str, found: Found, values: Collection[int]) -> LabelConvention:
     """Convention named by ``labels``, or with ``"auto"`` the one that follows from layout and values.
 
     ``values`` are all label values that occur. brats2023 and msd share {1, 2, 3} with 1 and 2 exchanged, so values
@@ -20,33 +22,29 @@ def choose_convention(labels: str, found: Found, values: frozenset[int]) -> Labe
         if labels not in LABEL_CONVENTIONS:
             raise DataError(f"LABELS must be auto or one of {CHOICES}: got {labels!r}. Correct LABELS.")
         return LABEL_CONVENTIONS[labels]
-    if found.convention == "brats2023" and found.layout == "brats2023" and 4 in values:
+    if found.layout == found.convention == "brats2023" and 4 in values:
         return LABEL_CONVENTIONS["brats2024"]
     if found.convention is not None:
         return LABEL_CONVENTIONS[found.convention]
     if found.layout in ("nnunet", "datalist") and 4 in values:
         return LABEL_CONVENTIONS["brats2024" if 3 in values else "brats2018"]
     hint = f" ({found.hint})" if found.hint else ""
+    where = ", or as 'label_convention' in the datalist JSON" if found.layout == "datalist" else ""
     raise DataError(
-        f"the label convention does not follow from a data set of layout {found.layout} with label values "
-        f"{sorted(values)}{hint}. Declare it with LABELS, one of {CHOICES}"
-        + (", or as 'label_convention' in the datalist JSON" if found.layout == "datalist" else "")
-        + ". In brats2023 1 is core and 2 oedema; in msd, and in what nnU-Net's BraTS converters write, 1 is oedema and 2 core."
+        f"the label convention must be declared: it does not follow from a data set of layout {found.layout} with "
+        f"label values {sorted(values)}{hint}. Set LABELS to one of {CHOICES}{where}. In brats2023, 1 is core and 2 "
+        "oedema; in msd, and in what nnU-Net's BraTS converters write, 1 is oedema and 2 core."
     )
 
 
-def convention_problem(subject: str, path: str, values: tuple[int, ...], convention: LabelConvention) -> str | None:
-    """Complaint on a label file whose values the convention does not have, or None."""
+def convention_problem(subject: str, path: str, values: Collection[int], convention: LabelConvention) -> str | None:
+    """Complaint on a label file with values that the convention does not have, or None."""
     extra = sorted(set(values) - convention.values)
     if not extra:
         return None
-    fits = [name for name, other in LABEL_CONVENTIONS.items() if set(values) <= other.values]
+    fitting = [name for name, other in LABEL_CONVENTIONS.items() if set(values) <= other.values]
+    remedy = f"Set LABELS={' or '.join(fitting)} if that is what they mean, or correct" if fitting else "Correct"
     return (
-        f"subject {subject}: label values of {convention.name} are {sorted(convention.values)}, but {path} also has "
-        f"{extra}. "
-        + (
-            f"Declare LABELS={' or '.join(fits)} if that is what they mean, or correct the file."
-            if fits
-            else "Correct the file."
-        )
+        f"subject {subject}: labels of {convention.name} are {sorted(convention.values)}, but {path} also has {extra}. "
+        f"{remedy} the file."
     )

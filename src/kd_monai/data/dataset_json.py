@@ -1,29 +1,17 @@
-"""Subjects of a folder with a dataset.json: MSD Task01 (one 4-D image a subject) or nnU-Net raw (one file a channel)."""
+"""Subjects of a folder with a dataset.json: MSD Task01 (one 4-D image each) or nnU-Net raw (one file a channel)."""
 
 import json
 from pathlib import Path
 from typing import Any
 
 from kd_monai.data.brats_folder import patient_of
+from kd_monai.data.datalist_json import find_datalist_json
 from kd_monai.data.errors import DataError
-from kd_monai.data.found import EXTENSIONS, Entry, Found, strip_extension
+from kd_monai.data.found import EXTENSIONS, Entry, Found, claim, strip_extension
+from kd_monai.data.json_file import read_json
 from kd_monai.data.modality_names import canonical_modality
 
 MSD_CHANNELS = ("flair", "t1", "t1ce", "t2")
-
-
-def read_json(path: Path) -> Any:
-    """Contents of a JSON file.
-
-    Raises:
-        DataError: it is not JSON.
-    """
-    try:
-        return json.loads(path.read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"{path} must be a JSON file, but reading it failed: {error}. Correct or replace it."
-        ) from error
 
 
 def _channels(description: dict[str, Any], path: Path) -> dict[str, int]:
@@ -31,8 +19,7 @@ def _channels(description: dict[str, Any], path: Path) -> dict[str, int]:
     names = description.get("channel_names") or description.get("modality")
     if not names:
         return {name: number for number, name in enumerate(MSD_CHANNELS)}
-    if isinstance(names, list):
-        names = dict(enumerate(names))
+    names = dict(enumerate(names)) if isinstance(names, list) else names
     channels: dict[str, int] = {}
     for number, name in names.items():
         modality = canonical_modality(str(name))
@@ -42,52 +29,45 @@ def _channels(description: dict[str, Any], path: Path) -> dict[str, int]:
             channels[modality] = int(number)
     if not channels:
         raise DataError(
-            f"{path}: its channels must be called T1, T1ce, T2 or FLAIR (or T1w, T1Gd, T2w, t1n, t1c, t2w, t2f): got {names}. "
-            "Correct channel_names."
+            f"{path}: its channels must be called T1, T1ce, T2, FLAIR (or T1w, T1Gd, T2w; or t1n, t1c, t2w, t2f): "
+            f"got {names}. Correct them."
         )
     return channels
 
 
-def _find_msd(root: Path, description: dict[str, Any], channels: dict[str, int]) -> Found:
+def _find_msd(root: Path, items: list[Any], channels: dict[str, int]) -> Found:
     found = Found("msd", convention="msd")
-    for item in description["training"]:
-        image, label = (root / item[key] for key in ("image", "label"))
-        subject = strip_extension(image.name)
-        entry = Entry(subject=subject, patient=subject, grade=None, image={}, channels=dict(channels))
-        if image.is_file():
-            entry["image"] = {modality: str(image) for modality in channels}
-        else:
-            found.problems.append(f"subject {subject}: {image}, named in dataset.json, does not exist. Add it.")
-        if label.is_file():
-            entry["label"] = str(label)
+    for number, item in enumerate(items):
+        if not isinstance(item, dict) or not {"image", "label"} <= item.keys():
+            found.problems.append(
+                f"{root / 'dataset.json'}: training item {number} needs 'image' and 'label': got {item}."
+            )
+            continue
+        subject = strip_extension(Path(item["image"]).name)
+        entry = Entry(subject=subject, patient=subject, grade=None, channels=dict(channels))
+        entry["image"] = {modality: str(root / item["image"]) for modality in channels}
+        entry["label"] = str(root / item["label"])
         found.entries.append(entry)
     return found
 
 
-def _find_nnunet(root: Path, description: dict[str, Any], channels: dict[str, int]) -> Found:
-    found = Found("nnunet", hint=f"dataset.json says labels = {json.dumps(description.get('labels'))}")
+def _find_nnunet(root: Path, channels: dict[str, int]) -> Found:
+    found = Found("nnunet")
     modality_of = {number: modality for modality, number in channels.items()}
-    images: dict[str, dict[str, list[Path]]] = {}
+    files: dict[str, dict[str, list[Path]]] = {}
     for path in sorted((root / "imagesTr").iterdir()):
         subject, _, number = strip_extension(path.name).rpartition("_")
         if path.name.startswith(".") or not path.name.lower().endswith(EXTENSIONS) or not number.isdigit():
             continue
         modality = modality_of.get(int(number))
         if subject and modality:
-            images.setdefault(subject, {}).setdefault(modality, []).append(path)
-    for subject, paths in images.items():
+            files.setdefault(subject, {}).setdefault(modality, []).append(path)
+    for subject, images in files.items():
         entry = Entry(subject=subject, patient=patient_of(subject), grade=None, image={})
-        labels = [root / "labelsTr" / f"{subject}{extension}" for extension in EXTENSIONS]
-        for kind, claims in {**paths, "label": [path for path in labels if path.is_file()]}.items():
-            if len(claims) > 1:
-                found.problems.append(
-                    f"subject {subject}: one file per modality is allowed, but {len(claims)} claim {kind}: "
-                    f"{', '.join(map(str, claims))}. Remove one."
-                )
-            if kind == "label" and claims:
-                entry["label"] = str(claims[0])
-            elif claims:
-                entry["image"][kind] = str(claims[0])
+        candidates = [root / "labelsTr" / f"{subject}{extension}" for extension in EXTENSIONS]
+        labels = [path for path in candidates if path.is_file()]
+        for kind, paths in (images | ({"label": labels} if labels else {})).items():
+            claim(found, entry, kind, paths)
         found.entries.append(entry)
     return found
 
@@ -99,14 +79,22 @@ def find_dataset_json(path: Path) -> Found:
         DataError: the file is not JSON, or names no channel that is a BraTS modality.
     """
     root, description = path.parent, read_json(path)
+    if not isinstance(description, dict):
+        raise DataError(f"{path} must hold a JSON object; it holds a {type(description).__name__}. Correct the file.")
+    items = description.get("training")
+    if isinstance(items, list) and any(
+        isinstance(item, dict) and not isinstance(item.get("image"), str) for item in items
+    ):
+        return find_datalist_json(path)  # MONAI's kind of list under the same file name
     channels = _channels(description, path)
     numbered = any((root / "imagesTr").glob("*_0000.*"))
-    if not numbered and description.get("training"):
-        found = _find_msd(root, description, channels)
+    if not numbered and items:
+        found = _find_msd(root, items, channels)
     elif (root / "imagesTr").is_dir():
-        found = _find_nnunet(root, description, channels)
+        found = _find_nnunet(root, channels)
     else:
         found = Found("nnunet")
+    found.hint = f"dataset.json says labels = {json.dumps(description.get('labels'))}"
     if not found.entries:
         found.problems.append(
             f"{path} describes no subject: expected a list 'training' with 4-D images (MSD Task01) or files "

@@ -7,10 +7,10 @@ import logging
 import os
 import zlib
 from collections.abc import Sequence
-from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import Any
 
+import ignite.distributed as idist
 import monai
 import torch
 from monai.data import Dataset
@@ -34,11 +34,10 @@ class DiskCache(Dataset):
     not contents, and empties the folder in ``set_data``.
     """
 
-    def __init__(self, data: Sequence[Entry], transform: CachedTransforms, folder: Path, num_workers: int = 0) -> None:
+    def __init__(self, data: Sequence[Entry], transform: CachedTransforms, folder: Path) -> None:
         super().__init__(data, transform)
         self.folder = folder
         self.settings = {**transform.settings, "format": FORMAT, "monai": monai.__version__}
-        self.num_workers = num_workers
 
     def path(self, index: int) -> Path:
         """File of a sample: its name follows from path, size and time of its sources and from the settings."""
@@ -72,7 +71,7 @@ class DiskCache(Dataset):
         path = self.path(index)
         sample = self._read(path)
         if sample is None:
-            sample = self.transform(self.data[index], threading=True)
+            sample = self.transform(self.data[index])
             body = io.BytesIO()
             torch.save(sample, body)
             checksum = zlib.crc32(body.getbuffer()).to_bytes(_CHECKSUM_BYTES, "big")
@@ -81,11 +80,7 @@ class DiskCache(Dataset):
 
     def build(self) -> int:
         """Write the samples that are not there yet; returns the bytes of all."""
-        with ThreadPool(self.num_workers or None) as pool:
-            missing = [index for index in range(len(self)) if not self.path(index).is_file()]
-            for _ in tqdm(pool.imap_unordered(self._build_one, missing), total=len(missing), desc="Writing cache"):
-                pass
+        missing = [index for index in range(len(self)) if not self.path(index).is_file()]
+        for index in tqdm(missing, desc="Writing cache", disable=idist.get_rank() > 0):
+            self._transform(index)
         return sum(self.path(index).stat().st_size for index in range(len(self)))
-
-    def _build_one(self, index: int) -> None:
-        self._transform(index)

@@ -24,13 +24,13 @@ class Entry(TypedDict, total=False):
 
 @dataclass
 class Found:
-    """Entries of one data set, its layout, what it says of its labels and folds, and what is wrong so far."""
+    """Entries of one data set, its layout, what it says of its labels, and what is wrong so far."""
 
     layout: str
     entries: list[Entry] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     convention: str | None = None
-    """Name of the convention that layout or data set declares; None: it must be chosen from the values or declared."""
+    """Name of the convention that layout or data set declares; None: it must be declared or chosen from the values."""
     hint: str = ""
     """What the data set itself says of its labels, for an error message."""
 
@@ -41,6 +41,21 @@ def strip_extension(name: str) -> str:
         if name.lower().endswith(extension):
             return name[: -len(extension)]
     return name
+
+
+def claim(found: Found, entry: Entry, kind: str, paths: list[Path]) -> None:
+    """Enter the one file of a modality, or of the ``"label"``, and complain if there are several."""
+    subject = entry["subject"]
+    if len(paths) > 1:
+        what = "the label" if kind == "label" else kind
+        found.problems.append(
+            f"subject {subject}: one file per modality is allowed, but {len(paths)} claim {what}: "
+            f"{', '.join(map(str, paths))}. Remove or rename all but one."
+        )
+    if kind == "label":
+        entry["label"] = str(paths[0])
+    else:
+        entry["image"][kind] = str(paths[0])
 
 
 def file_signature(path: str | Path) -> tuple[int, int]:

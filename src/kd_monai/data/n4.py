@@ -8,6 +8,7 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 from monai.utils import optional_import
+from scipy.ndimage import map_coordinates
 
 itk, has_itk = optional_import("itk")
 
@@ -15,7 +16,7 @@ itk, has_itk = optional_import("itk")
 def n4_correct(volume: np.ndarray, spacing_mm: tuple[float, ...], shrink: int = 4, iterations: int = 50) -> np.ndarray:
     """Volume (H, W, D) divided by its smooth bias field; voxels that are 0 are outside the mask and stay 0.
 
-    The field is estimated on a grid ``shrink`` times coarser, with ``iterations`` at each of 4 levels, and divided out
+    The field is estimated on every ``shrink``-th voxel, with at most ``iterations`` at each of 4 levels, and divided out
     at full resolution.
 
     Raises:
@@ -24,29 +25,21 @@ def n4_correct(volume: np.ndarray, spacing_mm: tuple[float, ...], shrink: int = 
     mask = volume > 0
     if not mask.any():
         raise ValueError("N4 needs voxels above 0; the volume has none. Leave it out, or load it again.")
-    image = itk.image_from_array(np.ascontiguousarray(volume.T, dtype=np.float32))
-    image.SetSpacing([float(size) for size in spacing_mm])
-    inside = itk.image_from_array(np.ascontiguousarray(mask.T).astype(np.uint8))
+    steps = [min(shrink, max(1, side // 8)) for side in volume.shape]
+    every = tuple(slice(None, None, step) for step in steps)
+    image = itk.image_from_array(np.ascontiguousarray(volume[every].T, dtype=np.float32))
+    image.SetSpacing([float(size) * step for size, step in zip(spacing_mm, steps, strict=True)])
+    inside = itk.image_from_array(np.ascontiguousarray(mask[every].T).astype(np.uint8))
     inside.CopyInformation(image)
-    factors = [min(shrink, max(1, side // 8)) for side in volume.shape]
-    n4 = itk.N4BiasFieldCorrectionImageFilter.New(
-        itk.shrink_image_filter(image, shrink_factors=factors),
-        MaskImage=itk.shrink_image_filter(inside, shrink_factors=factors),
-    )
-    n4.SetNumberOfFittingLevels([4])
-    n4.SetMaximumNumberOfIterations([iterations] * 4)
+    n4 = itk.N4BiasFieldCorrectionImageFilter.New(image, MaskImage=inside)
+    n4.SetNumberOfFittingLevels(4)
+    n4.SetMaximumNumberOfIterations([iterations] * 4)  # ITK 5.4.7 takes an itk.Array for an empty one
     n4.Update()
-    # the full-resolution field from the coarse control points, as ITK's own documentation advises
-    reconstructer = itk.BSplineControlPointImageFilter.New(n4.GetLogBiasFieldControlPointLattice())
-    reconstructer.SetSplineOrder(n4.GetSplineOrder())
-    reconstructer.SetSize(itk.size(image))
-    reconstructer.SetOrigin(image.GetOrigin())
-    reconstructer.SetDirection(image.GetDirection())
-    reconstructer.SetSpacing(image.GetSpacing())
-    reconstructer.Update()
-    log_field = itk.array_from_image(reconstructer.GetOutput())
-    log_field = log_field.reshape(log_field.shape[:3]).T
-    return np.where(mask, volume / np.exp(log_field), 0).astype(np.float32)
+    # the field, smooth and defined outside the mask too, rather than N4's output, which has the coarse grid
+    log_field = itk.array_from_image(n4.ReconstructBiasField(n4.GetLogBiasFieldControlPointLattice())).T
+    places = [np.arange(side) / step for side, step in zip(volume.shape, steps, strict=True)]
+    fine = map_coordinates(log_field, np.meshgrid(*places, indexing="ij"), mode="nearest")
+    return np.where(mask, volume / np.exp(fine), 0).astype(np.float32)
 
 
 class N4BiasFieldCorrectiond(MapTransform):

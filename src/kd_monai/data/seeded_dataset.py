@@ -26,7 +26,7 @@ class SeededDataset(Dataset):
         self.seed = seed
 
     def __len__(self) -> int:
-        return len(self.dataset)  # type: ignore[arg-type]
+        return len(self.dataset)
 
     def __getitem__(self, index: int | tuple[int, int, int]) -> Any:
         epoch, repeat, number = index if isinstance(index, tuple) else (0, 0, index)

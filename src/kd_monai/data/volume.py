@@ -20,7 +20,8 @@ def _read_nifti(path: Path) -> tuple[np.ndarray, np.ndarray]:
     if content[:2] == b"\x1f\x8b":
         # the whole stream, not only what the header asks for: this compares the checksum at its end as well
         content = gzip.decompress(content)
-    image = nib.Nifti1Image.from_bytes(content)
+    is_nifti2 = content[:4] in (b"\x1c\x02\0\0", b"\0\0\x02\x1c")  # the size of its header, 540
+    image = (nib.Nifti2Image if is_nifti2 else nib.Nifti1Image).from_bytes(content)
     affine: Any = image.affine
     return np.asarray(image.dataobj), np.asarray(affine, dtype=float)
 

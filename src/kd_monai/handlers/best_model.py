@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import ignite.distributed as idist
 from ignite.engine import Engine, Events
 from torch import nn
 
@@ -13,7 +14,7 @@ from kd_monai.handlers.checkpoint import save_atomically
 
 
 class BestModelHandler:
-    """Write the network's state_dict whenever a validation metric rises above its best.
+    """Write the network's state_dict whenever a validation metric rises above its best; of several processes, the first.
 
     Args:
         network: the plain module (not a compiled one: its keys would carry a prefix).
@@ -43,7 +44,8 @@ class BestModelHandler:
         value = float(engine.state.metrics[self.metric])
         if value > self.best:
             self.best, self.epoch = value, engine.state.epoch
-            save_atomically(self.network.state_dict(), self.path)
+            if idist.get_rank() == 0:
+                save_atomically(self.network.state_dict(), self.path)
 
     def state_dict(self) -> dict[str, Any]:
         """Best value and its epoch."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import ignite.distributed as idist
 import torch
 from ignite.engine import Engine, Events
 
@@ -21,11 +22,14 @@ def save_atomically(content: Any, path: Path) -> None:
     """`torch.save` to a temporary file beside the target, flushed to disk, then renamed over it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("wb") as file:
-        torch.save(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _digest(path: Path) -> str:
@@ -37,7 +41,8 @@ class ResumeHandler:
     """Write everything a training needs at every epoch's end, and read the newest sound file at its start.
 
     The name of a file carries its hash: torch raises on a truncated checkpoint, but loads one with a flipped byte.
-    The two newest are kept, so that a damaged one costs an epoch and not the run.
+    The two newest are kept, so that a damaged one costs an epoch and not the run. Of several processes the first
+    writes and all read.
 
     Args:
         folder: where the files go.
@@ -61,13 +66,18 @@ class ResumeHandler:
         return sorted(path for path in self.folder.glob("epoch_*.pt") if _NAME.fullmatch(path.name))
 
     def __call__(self, engine: Engine) -> None:
-        """Save this epoch, then drop all but the two newest."""
+        """Save this epoch, then drop all but it and the one before it."""
+        if idist.get_rank() > 0:
+            return
         content = {name: thing.state_dict() for name, thing in self.objects.items()}
         content["engine"] = {"epoch": engine.state.epoch, "iteration": engine.state.iteration}
         temporary = self.folder / "new.pt"
         save_atomically(content, temporary)
-        temporary.replace(self.folder / f"epoch_{engine.state.epoch:06d}_{_digest(temporary)}.pt")
-        for old in self._files()[:-2]:
+        epoch = f"epoch_{engine.state.epoch:06d}"
+        saved = temporary.replace(self.folder / f"{epoch}_{_digest(temporary)}.pt")
+        earlier = [path for path in self._files() if path.name < epoch]
+        # a later one than this was damaged and passed over: kept, it would push sound ones out
+        for old in set(self._files()) - {saved, *earlier[-1:]}:
             old.unlink()
 
     def load(self, engine: Engine) -> None:

@@ -29,6 +29,6 @@ class EpochSeedHandler:
         """Seed every torch generator."""
         digest = hashlib.sha256(f"{self.seed}/{engine.state.epoch}".encode()).digest()
         torch.manual_seed(int.from_bytes(digest[:4], "little"))
-        sampler = getattr(engine.state.dataloader, "sampler", None)
-        if hasattr(sampler, "set_epoch"):
-            sampler.set_epoch(engine.state.epoch)
+        set_epoch = getattr(getattr(engine.state.dataloader, "sampler", None), "set_epoch", None)
+        if set_epoch is not None:
+            set_epoch(engine.state.epoch)

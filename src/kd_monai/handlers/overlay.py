@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import ignite.distributed as idist
 import torch
 from ignite.engine import Engine, Events
 from matplotlib.figure import Figure
@@ -40,7 +41,9 @@ class OverlayHandler:
         self.on_saved = on_saved
 
     def attach(self, engine: Engine) -> None:
-        """Attach to the evaluator."""
+        """Attach to the evaluator; of several processes, to the first one's."""
+        if idist.get_rank() > 0:
+            return
         engine.add_event_handler(Events.ITERATION_COMPLETED, self)
 
     def __call__(self, engine: Engine) -> None:

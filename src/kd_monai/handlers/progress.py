@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 
+import ignite.distributed as idist
 from ignite.engine import Engine, Events
 from tqdm import tqdm
 
@@ -24,14 +25,18 @@ class ProgressHandler:
         self._bar: tqdm | None = None
 
     def attach(self, engine: Engine) -> None:
-        """Register; attach after a handler that resumes, so that the bar starts where the run does."""
-        engine.add_event_handler(Events.STARTED, self.started)
+        """Register; of several processes the first shows a bar."""
+        if idist.get_rank() > 0:
+            return
+        engine.add_event_handler(Events.EPOCH_STARTED, self.started)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self.step)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.epoch)
         engine.add_event_handler(Events.COMPLETED, self.close)
 
     def started(self, engine: Engine) -> None:
-        """Open the bar."""
+        """Open the bar at the first epoch, when every handler of STARTED has resumed what it resumes."""
+        if self._bar is not None:
+            return
         total = engine.state.max_epochs * engine.state.epoch_length
         quiet = not sys.stderr.isatty()
         self._bar = tqdm(

@@ -9,6 +9,7 @@ from ignite.engine import Engine, Events
 from monai.engines.utils import IterationEvents
 from monai.inferers import Inferer
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from kd_monai.handlers.prepare import select_channels
 from kd_monai.losses import DistillationLoss
@@ -86,15 +87,16 @@ class TeacherHandler:
         device = torch.device(engine.state.device)
         self.teacher.to(device)
         pairs = self.loss.feature_pairs
-        self.student_taps = FeatureTaps(engine.network, sorted({student for _, student in pairs}))
-        self.teacher_taps = FeatureTaps(self.teacher.network, sorted({teacher for teacher, _ in pairs}))
+        network = engine.network.module if isinstance(engine.network, DistributedDataParallel) else engine.network
+        self.student_taps = FeatureTaps(network, sorted({name for _, name in pairs}))
+        self.teacher_taps = FeatureTaps(self.teacher.network, sorted({name for name, _ in pairs}))
         if not pairs:
             return
-        was_training = engine.network.training
-        engine.network.eval()
+        was_training = network.training
+        network.eval()
         of_teacher = self._dry_run(self.teacher.network, self.teacher_taps, len(self.teacher_modalities), device)
-        of_student = self._dry_run(engine.network, self.student_taps, len(self.student_modalities), device)
-        engine.network.train(was_training)
+        of_student = self._dry_run(network, self.student_taps, len(self.student_modalities), device)
+        network.train(was_training)
         for teacher, student in pairs:
             if of_teacher[teacher].shape != of_student[student].shape:
                 raise ValueError(

@@ -84,7 +84,8 @@ class DistillationLoss(nn.Module):
             value = term(student, teacher, batch)
             if value.shape != logits.shape[:1]:
                 raise RuntimeError(
-                    f"A term gives one value per sample, shape {tuple(logits.shape[:1])}; {name!r} gave {tuple(value.shape)}."
+                    f"A term gives one value per sample, shape {tuple(logits.shape[:1])}; {name!r} gave "
+                    f"{tuple(value.shape)}. Average over the rest and not over the batch."
                 )
             value = value.mean()
             self.named[name] = value.detach()

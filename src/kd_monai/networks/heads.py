@@ -31,7 +31,7 @@ def compose_label_map(regions: Tensor) -> Tensor:
 
 
 def regions_of(label_map: Tensor) -> Tensor:
-    """Nested region masks, bool ``B 3 H W D`` (TC, WT, ET), of a label map ``B 1 H W D`` as `compose_label_map` writes it."""
+    """Nested region masks, bool ``B 3 H W D`` (TC, WT, ET), of a label map ``B 1 H W D`` of `compose_label_map`."""
     enhancing = label_map == OUTPUT_LABELS["enhancing"]
     return torch.cat([(label_map == OUTPUT_LABELS["core"]) | enhancing, label_map > 0, enhancing], dim=1)
 
@@ -60,7 +60,7 @@ class RegionsHead:
 
 
 class LabelsHead:
-    """Softmax over background, core, oedema, enhancing (figure 1 of KD-Net); regions are sums of the exclusive parts."""
+    """Softmax over background, core, oedema, enhancing (figure 1 of KD-Net); regions are sums of these parts."""
 
     name = "labels"
     out_channels = 4

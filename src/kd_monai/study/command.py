@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 
 from kd_monai.handlers import NaNLossError
+from kd_monai.tracking import TrackingError
 
 NOISY = ("monai.bundle.workflows", "ignite.engine", "matplotlib", "alembic")
 
@@ -21,7 +22,7 @@ def run_command(main: Callable[[], None]) -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
     try:
         main()
-    except (ValueError, OSError, NaNLossError) as problem:
+    except (ValueError, OSError, NaNLossError, TrackingError) as problem:
         logging.getLogger(__name__).debug("", exc_info=True)
         sys.stderr.write(f"\n{type(problem).__name__}: {problem}\n")
         sys.exit(2)

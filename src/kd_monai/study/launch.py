@@ -72,19 +72,22 @@ def train(bundle: Path, overlays: Sequence[Path], overrides: Mapping[str, Any]) 
         The finished run's folder.
 
     Raises:
-        ValueError, RuntimeError: whatever the workflow refuses; the run is then marked FAILED.
+        ValueError, RuntimeError, OSError: whatever the workflow refuses; the run is then marked FAILED.
+        KeyboardInterrupt: its user stopped it; the run is then marked KILLED.
     """
     workflow = _workflow(bundle, [bundle / "configs" / "train.yaml", *overlays], overrides)
     record: RunFolder | None = None
     try:
         with own_errors():
-            workflow.initialize()
+            try:
+                workflow.initialize()
+            except SystemExit as stop:
+                if stop.code:
+                    raise
+                return workflow.parser.get_parsed_content("record")  # finished already
             record = workflow.parser.get_parsed_content("record")
             workflow.run()
             workflow.finalize()
-    except SystemExit as stop:
-        if stop.code:
-            raise
     except KeyboardInterrupt:
         if record is not None:
             record.fail("KILLED")
@@ -92,7 +95,7 @@ def train(bundle: Path, overlays: Sequence[Path], overrides: Mapping[str, Any]) 
     finally:
         if record is not None:
             record.fail()  # no more than a look where the run is finished
-    return record or workflow.parser.get_parsed_content("record")
+    return record
 
 
 def evaluate(bundle: Path, run_dir: Path, overrides: Mapping[str, Any]) -> Path:

@@ -11,7 +11,7 @@ MERGED = "+terms"
 
 
 def check_methods(base: Path, overlays: Sequence[Path]) -> None:
-    """Whether methods can stand together: every term is defined once, and one overlay at most sets the segmentation weight.
+    """Whether methods can stand together: every term is defined once, one overlay at most sets the segmentation weight.
 
     The first overlay may replace the base's terms (``terms:``); those behind it add theirs (``+terms:``).
 
@@ -29,14 +29,15 @@ def check_methods(base: Path, overlays: Sequence[Path]) -> None:
         if "terms" in config:
             if position:
                 raise ValueError(
-                    f"A method behind another adds its terms under '{MERGED}:'; {path} replaces all of them under 'terms:'. "
-                    f"Stack it first (METHOD={path.stem},...)."
+                    f"A method behind another adds its terms under '{MERGED}:'; {path} replaces all of them under "
+                    f"'terms:'. Stack it first (METHOD={path.stem},...)."
                 )
             where = {}
         for name in {**(config.get("terms") or {}), **config.get(MERGED, {})}:
             if name in where:
                 raise ValueError(
-                    f"A term is defined once; {name!r} stands in {where[name]} and in {path}. Give one of them another name."
+                    f"A term is defined once; {name!r} stands in {where[name]} and in {path}. "
+                    "Give one of them another name."
                 )
             where[name] = path
         weighted += [path] if "segmentation_weight" in config else []

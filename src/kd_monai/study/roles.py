@@ -9,7 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+from monai.bundle import ConfigParser
+
 from kd_monai.study.compare import compare
+from kd_monai.study.config import NOT_IDENTITY
 from kd_monai.study.export import export_bundle
 from kd_monai.study.launch import STUDENT, TEACHER, evaluate, overlay, train
 from kd_monai.study.methods import check_methods
@@ -18,14 +22,14 @@ from kd_monai.study.variables import overrides_of
 
 logger = logging.getLogger(__name__)
 
-SAME = ("data_digest", "split_digest", "labels", "recipe", "fold", "seed", "n_train")
+SAME = ("data_digest", "split_digest", "labels", "recipe", "fold", "seed", "n_train", "modality")
 
 
 def train_teacher(given: argparse.Namespace) -> RunFolder:
     """The finished teacher of these variables; trained if it is not there."""
     return train(
         TEACHER,
-        [overlay(TEACHER, "recipe", given.recipe)],
+        _common(TEACHER, given),
         {**overrides_of(given), "modality": given.teacher_modalities},
     )
 
@@ -36,7 +40,7 @@ def train_baseline(given: argparse.Namespace) -> RunFolder:
 
 
 def train_student(given: argparse.Namespace) -> RunFolder:
-    """The finished student of these variables; it and, without TEACHER, its teacher are trained if they are not there."""
+    """The finished student of these variables; trained if it is not there, its teacher (without TEACHER) too."""
     if given.method == "baseline":
         return train_baseline(given)
     folder = given.teacher or train_teacher(given).path
@@ -48,9 +52,15 @@ def _train_student(given: argparse.Namespace, methods: str, more: dict[str, Any]
     check_methods(STUDENT / "configs" / "train.yaml", files)
     return train(
         STUDENT,
-        [overlay(STUDENT, "recipe", given.recipe), *files],
+        [*_common(STUDENT, given), *files],
         {**overrides_of(given), "modality": given.modality, **more},
     )
+
+
+def _common(bundle: Path, given: argparse.Namespace) -> list[Path]:
+    """The overlays that teacher, baseline and student share."""
+    network = [overlay(bundle, "network", given.network)] if given.network else []
+    return [overlay(bundle, "recipe", given.recipe), *network]
 
 
 def evaluate_run(record: RunFolder, given: argparse.Namespace) -> Path | None:
@@ -70,15 +80,30 @@ def evaluate_run(record: RunFolder, given: argparse.Namespace) -> Path | None:
 
 
 def side_by_side(records: Sequence[RunFolder]) -> str:
-    """The table of these runs; the baseline of the same data, split, modality, seed and recipe joins them where it is scored."""
+    """The table of these runs, with the scored baseline of the last one's data, split, modality, seed and settings."""
     out = records[0].path.parent
-    wanted = {name: records[-1].record[name] for name in SAME}
-    others = [
-        file.parent
-        for file in out.glob("baseline_*/run.json")
-        if (file.parent / "cases.csv").is_file()
-        and (record := json.loads(file.read_text()))["modality"] == records[-1].record["modality"]
-        and {name: record.get(name) for name in SAME} == wanted
-    ]
+    others = [folder for folder in sorted(out.glob("baseline_*/")) if _is_baseline_of(folder, records[-1])]
     paths = [record.path for record in records if (record.path / "cases.csv").is_file()]
-    return compare(out, runs=list(dict.fromkeys([*paths, *others]))).text if paths else ""
+    return compare_and_tell(out, list(dict.fromkeys([*paths, *others]))) if paths else ""
+
+
+def _is_baseline_of(folder: Path, run: RunFolder) -> bool:
+    """Whether a folder is a scored baseline that differs from a run in nothing but what makes it a baseline."""
+    if not (folder / "cases.csv").is_file():
+        return False
+    record = json.loads((folder / "run.json").read_text())
+    if any(record.get(name) != run.record[name] for name in SAME):
+        return False
+    makes_it = ConfigParser.load_config_file(overlay(STUDENT, "method", "baseline"))
+    theirs = yaml.safe_load((folder / "config.yaml").read_text())
+    names = (theirs.keys() & run.config.keys()) - makes_it.keys() - NOT_IDENTITY
+    # a method may well add handlers or terms of the loss; numbers and network are the same
+    settings = [name for name in names if name == "network_def" or not isinstance(theirs[name], dict)]
+    return all(theirs[name] == run.config[name] for name in settings)
+
+
+def compare_and_tell(out: Path, runs: Sequence[Path] | None = None) -> str:
+    """The table of these runs, or of all under `out`; MLflow's parent runs are told the differences."""
+    comparison = compare(out, runs=runs)
+    comparison.publish()
+    return comparison.text

@@ -7,10 +7,12 @@ import json
 import logging
 import os
 import shutil
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import ignite.distributed as idist
 import yaml
 from filelock import FileLock, Timeout
 
@@ -20,13 +22,16 @@ from kd_monai.study.teacher import Teacher
 
 logger = logging.getLogger(__name__)
 
+Ended = Literal["FAILED", "KILLED"]
+
 
 class RunFolder:
-    """``<output_dir>/<name>-<key>/``: the resolved ``config.yaml``, ``split.json``, ``run.json`` and what the run writes.
+    """``<output_dir>/<name>-fold<k>-<key>/``: resolved ``config.yaml``, ``split.json``, ``run.json`` and the results.
 
     The folder of a configuration follows from its key (`run_key`), so that the same launch finds it again: unfinished,
     it is continued; finished, `open` says so and ends the process with status 0; `force` starts it anew. An operating
-    system lock keeps a second process out and falls with its holder, so a lock is never stale.
+    system lock keeps a second process out and falls with its holder, so a lock is never stale. Of the processes of one
+    training (torchrun) the first alone locks and writes; their number belongs to the key.
 
     Args:
         output_dir: where runs are written (`OUT`).
@@ -67,7 +72,10 @@ class RunFolder:
         if teacher is not None:
             teacher.check(datalist, spacing_mm)
             teacher_key = teacher.key
-        self.key = run_key(self.config, data=datalist.digest, split=datalist.split_digest, teacher=teacher_key)
+        facts = {"data": datalist.digest, "split": datalist.split_digest, "teacher": teacher_key}
+        if idist.get_world_size() > 1:
+            facts["processes"] = str(idist.get_world_size())
+        self.key = run_key(self.config, **facts)
         self.name = "teacher" if role == "teacher" else f"{method}_{modality}"
         self.path = Path(output_dir).expanduser().absolute() / f"{self.name}-fold{fold}-{self.key[:8]}"
         self.record: dict[str, Any] = {
@@ -88,8 +96,8 @@ class RunFolder:
             "n_test": len(datalist.test),
             "seen": sorted(entry["subject"] for entry in [*datalist.train, *datalist.val]),
         }
-        self.on_fail: list[Callable[[str], None]] = []
-        self._lock = FileLock(self.path.with_suffix(".lock"))
+        self.on_fail: list[Callable[[Ended], object]] = []
+        self._lock = FileLock(self.path.with_name(f"{self.path.name}.lock"))
 
     @property
     def model(self) -> Path:
@@ -116,16 +124,18 @@ class RunFolder:
 
         Raises:
             SystemExit: (status 0) the run is finished and `force` is not set.
-            RuntimeError: another process holds the folder.
+            BlockingIOError: another process holds the folder.
         """
-        if self.finished and not self.force:
+        if not self.force and self.finished:
             logger.info("Finished already: %s. FORCE=1 (or --force True) trains it anew.", self.path)
             raise SystemExit(0)
+        if idist.get_rank() > 0:
+            return
         self.path.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._lock.acquire(timeout=0)
         except Timeout as error:
-            raise RuntimeError(
+            raise BlockingIOError(
                 f"One process at a time may write a run; another one holds {self._lock.lock_file}. "
                 "Wait for it, or choose another OUT."
             ) from error
@@ -136,7 +146,7 @@ class RunFolder:
         (self.path / "config.yaml").write_text(yaml.safe_dump(self.config, sort_keys=False))
         self.datalist.write_split(self.path / "split.json")
         self._write(status="RUNNING")
-        atexit.register(self.fail)
+        atexit.register(self._left)
         logger.info("%s %s", "Continuing" if resuming else "Writing", self.path)
 
     def finish(self) -> None:
@@ -145,6 +155,8 @@ class RunFolder:
         Raises:
             RuntimeError: no weights were written.
         """
+        if idist.get_rank() > 0:
+            return
         if not self.model.is_file():
             raise RuntimeError(
                 f"A finished run has weights, and {self.model} was never written: no validation ran. "
@@ -154,7 +166,7 @@ class RunFolder:
         shutil.rmtree(self.path / "checkpoints", ignore_errors=True)
         self._close()
 
-    def fail(self, status: str = "FAILED") -> None:
+    def fail(self, status: Ended = "FAILED") -> None:
         """Mark an unfinished run as FAILED, or KILLED by its user; the next launch continues it."""
         if self._lock.is_locked:
             self._write(status=status)
@@ -162,6 +174,10 @@ class RunFolder:
                 tell(status)
             self._close()
 
+    def _left(self) -> None:
+        """The process ends with the run unfinished; the interpreter remembers the exception that ended it."""
+        self.fail("KILLED" if getattr(sys, "last_type", None) is KeyboardInterrupt else "FAILED")
+
     def _close(self) -> None:
-        atexit.unregister(self.fail)
+        atexit.unregister(self._left)
         self._lock.release()

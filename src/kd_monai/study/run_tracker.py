@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import ignite.distributed as idist
 import torch
 
 from kd_monai.study.run_folder import RunFolder
@@ -33,13 +34,31 @@ def _git_commit() -> str:
     return answer.stdout.strip()
 
 
-def run_tracker(record: RunFolder, experiment: str = "kd_monai") -> Tracker:
+class SilentTracker:
+    """What the second and further processes of a training (torchrun) tell of it: nothing."""
+
+    def start(self) -> None:
+        """Say nothing."""
+
+    def log_metrics(self, values: dict[str, float], step: int = 0) -> None:
+        """Say nothing."""
+
+    def log_artifact(self, path: Path, artifact_path: str | None = None) -> None:
+        """Say nothing."""
+
+    def end(self, status: str = "FINISHED") -> None:
+        """Say nothing."""
+
+
+def run_tracker(record: RunFolder, experiment: str = "kd_monai") -> Tracker | SilentTracker:
     """A tracker that starts with the training; a run that ends without finishing is marked FAILED.
 
     Args:
         record: the run.
         experiment: MLflow experiment; one parent run per data set, split, label convention and recipe lies in it.
     """
+    if idist.get_rank() > 0:
+        return SilentTracker()
     facts: dict[str, Any] = {f"version/{name}": version(name) for name in VERSIONS}
     facts |= {
         "git_commit": _git_commit(),

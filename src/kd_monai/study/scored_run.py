@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import torch
 from torch import nn
 
@@ -28,7 +27,8 @@ class ScoredRun:
         record = Path(folder or "") / "run.json"
         if not folder or not record.is_file():
             raise ValueError(
-                f"Evaluation scores a run; {folder!r} is no run folder. Give the one that training printed: --run_dir FOLDER."
+                f"Evaluation scores a run; {folder!r} is no run folder. Give the one that training printed: "
+                "--run_dir FOLDER."
             )
         self.folder = Path(folder).absolute()
         self.record: dict[str, Any] = json.loads(record.read_text())

@@ -88,7 +88,7 @@ class Teacher:
         leaked = sorted(seen & {entry["subject"] for entry in datalist.test})
         if leaked:
             self._refuse(
-                f"it must not have seen test subjects of the student's fold",
+                "it must not have seen test subjects of the student's fold",
                 f"{len(leaked)} of them, {leaked[0]} first",
                 "Train a teacher with the student's FOLD, FOLDS, SEED and split file.",
             )

@@ -30,6 +30,7 @@ OTHERS = {
     "modality": "what the student reads: one modality or several joined by '-'",
     "teacher_modalities": "what the teacher reads",
     "method": "distillation method, several joined by ','",
+    "network": "basicunet, dynunet, segresnet, or a YAML file; of teacher and student alike (train.yaml's own)",
     "recipe": "paper, study, quick, or a YAML file",
     "teacher": "run folder of a teacher, in place of training one",
     "set": "id=value of the bundle's configuration; may be repeated",
@@ -64,7 +65,7 @@ def read_variables(description: str | None, arguments: Sequence[str] | None = No
 
 
 def overrides_of(given: argparse.Namespace) -> dict[str, Any]:
-    """Configuration id -> value, for the variables that were given; values are read as YAML, as MONAI's command line does.
+    """Configuration id -> value of the variables that were given, read as YAML, as MONAI's command line does.
 
     Raises:
         ValueError: an entry of `set` has no ``=``.

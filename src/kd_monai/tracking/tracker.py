@@ -130,7 +130,8 @@ class Tracker:
 
     def _launch(self) -> None:
         self._sender.start()
-        atexit.register(self._sender.close, 10)
+        # a flush and no close: whoever registered before, and so is called after, may still end the run
+        atexit.register(self._sender.flush, 10)
 
     def log_metrics(self, values: Mapping[str, float], step: int = 0, *, replace: bool = False) -> None:
         """Tell metrics of a step; a (key, step) that was told is dropped; with `replace` MLflow shows the newer.
@@ -209,7 +210,7 @@ class Tracker:
         """Flush and stop the thread; the run keeps its status."""
         if self._sender.started and not self._sender.close(timeout_s):
             logger.warning("Not all of %s could be sent to %s; the next launch sends it.", self._journal.path, self.uri)
-        atexit.unregister(self._sender.close)
+        atexit.unregister(self._sender.flush)
 
     def __enter__(self) -> Self:
         return self

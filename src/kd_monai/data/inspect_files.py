@@ -1,0 +1,74 @@
+"""Reading many files at once, and not again while they stay the same."""
+
+import json
+import logging
+import os
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from kd_monai.data.atomic import write_json
+from kd_monai.data.found import Entry, file_signature
+from kd_monai.data.inspect_file import FileFacts, inspect_image, inspect_label
+from kd_monai.data.volume import UnreadableError
+
+logger = logging.getLogger(__name__)
+
+Job = tuple[str, tuple[int, ...] | None]
+"""A path with the channels to read: ``()`` for a 3-D image, None for a label."""
+
+
+def jobs_of(entry: Entry, modalities: Iterable[str]) -> dict[str, Job]:
+    """Job by modality, and that of the ``"label"``; modalities of one 4-D file share theirs. Files that exist only."""
+    images = {modality: entry["image"][modality] for modality in modalities if modality in entry["image"]}
+    channels: dict[str, list[int]] = {}
+    for modality, path in images.items():
+        channels.setdefault(path, []).extend([entry["channels"][modality]] if "channels" in entry else [])
+    jobs: dict[str, Job] = {modality: (path, tuple(sorted(channels[path]))) for modality, path in images.items()}
+    if "label" in entry:
+        jobs["label"] = (entry["label"], None)
+    return {kind: job for kind, job in jobs.items() if os.path.exists(job[0])}
+
+
+def _key(job: Job) -> str:
+    path, channels = job
+    size, modified = file_signature(path)
+    return f"{os.path.realpath(path)}|{size}|{modified}|{'label' if channels is None else channels}"
+
+
+def _inspect(job: Job) -> FileFacts | str:
+    path, channels = job
+    try:
+        return inspect_label(path) if channels is None else inspect_image(path, channels)
+    except UnreadableError as error:
+        return str(error)
+
+
+def _remembered(path: Path | None) -> dict[str, FileFacts]:
+    if path is None or not path.is_file():
+        return {}
+    try:
+        return {key: FileFacts(*(tuple(part) for part in parts)) for key, parts in json.loads(path.read_text()).items()}
+    except (ValueError, TypeError, AttributeError):
+        logger.warning("%s does not hold the facts of checked files; all are checked again", path)
+        return {}
+
+
+def inspect_files(jobs: Iterable[Job], remember: Path | None = None) -> dict[Job, FileFacts | str]:
+    """Facts, or what is wrong, of each file, read by as many threads as there are processors.
+
+    A file that passed is noted in the JSON file ``remember`` and not read again while path, size and time of
+    modification stay the same.
+    """
+    keys = {job: _key(job) for job in sorted(set(jobs), key=str)}
+    known = _remembered(remember)
+    result: dict[Job, FileFacts | str] = {job: known[key] for job, key in keys.items() if key in known}
+    new = [job for job in keys if job not in result]
+    if new:
+        logger.info("Checking every voxel of %d files", len(new))
+        with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+            result.update(zip(new, pool.map(_inspect, new), strict=True))
+        if remember is not None:
+            passed = {keys[job]: facts for job in new if isinstance(facts := result[job], FileFacts)}
+            write_json(remember, known | passed)
+    return result

@@ -1,0 +1,245 @@
+"""Every YAML that a bundle ships is run, shortened; and the two bundles agree where they must."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from monai.bundle import ConfigParser
+
+from kd_monai.study.config import NOT_IDENTITY
+from kd_monai.study.export import export_bundle
+from kd_monai.study.launch import evaluate, train
+from kd_monai.study.predict import predict
+from kd_monai.study.roles import train_baseline, train_student, train_teacher
+from kd_monai.study.run_folder import RunFolder
+from kd_monai.study.variables import read_variables
+from tiny import BUNDLES, STUDENT, TEACHER, TINY, bundle_command, environment, metrics, variables, weights
+
+BOTH = (TEACHER, STUDENT)
+KINDS = ("recipes", "networks", "methods")
+OVERLAYS = [
+    (bundle, path) for bundle in BOTH for kind in KINDS for path in sorted((bundle / "configs" / kind).glob("*.yaml"))
+]
+WHOLE = ("train.yaml", "evaluate.yaml", "inference.yaml", "multi_gpu_train.yaml")
+"""Run by the tests that bear their names."""
+
+both = pytest.mark.parametrize("bundle", BOTH, ids=lambda path: path.name)
+Train = Callable[..., RunFolder]
+
+
+@pytest.fixture(scope="module")
+def trained(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Train:
+    """Train a bundle with overlays; a student's teacher gets those of them that the teacher's bundle has."""
+    out = tmp_path_factory.mktemp("shipped")
+
+    def run(bundle: Path, *overlays: Path, **changes: Any) -> RunFolder:
+        settings = {"dataset_dir": str(phantom), "output_dir": str(out), **TINY, **changes}
+        if bundle == STUDENT and "baseline" not in [path.stem for path in overlays]:
+            twins = [TEACHER / path.relative_to(STUDENT) for path in overlays]
+            settings["teacher"] = str(run(TEACHER, *(path for path in twins if path.is_file()), **changes).path)
+        return train(bundle, overlays, settings)
+
+    return run
+
+
+def config(path: Path) -> dict[str, Any]:
+    return ConfigParser.load_config_file(path)
+
+
+def test_every_yaml_has_a_test() -> None:
+    run = {path for _, path in OVERLAYS} | {bundle / "configs" / name for bundle in BOTH for name in WHOLE}
+    assert {*BUNDLES.rglob("*.yaml"), *BUNDLES.rglob("*.yml")} == run
+    assert {path.name for path in (STUDENT / "configs" / "recipes").iterdir()} == {
+        "paper.yaml",
+        "study.yaml",
+        "quick.yaml",
+    }
+
+
+@both
+def test_train(bundle: Path, trained: Train) -> None:
+    run = trained(bundle)
+    assert json.loads((run.path / "run.json").read_text())["status"] == "FINISHED"
+    assert all(map(math.isfinite, metrics(run.path, "train/").values()))
+    assert set(metrics(run.path, "val/")) == {
+        (f"val/{name}", 1) for name in ("dice_mean", "dice_TC", "dice_WT", "dice_ET", "loss")
+    }
+    assert weights(run.path).keys() == run_network(run.path).keys()
+
+
+def run_network(folder: Path) -> dict[str, Any]:
+    """State of the network that a run's own configuration builds."""
+    parser = ConfigParser()
+    parser.read_config(folder / "config.yaml")
+    return parser.get_parsed_content("network_def").state_dict()
+
+
+@pytest.mark.parametrize(
+    ("bundle", "overlay"), OVERLAYS, ids=[f"{bundle.name}-{path.stem}" for bundle, path in OVERLAYS]
+)
+def test_overlay_trains(bundle: Path, overlay: Path, trained: Train) -> None:
+    run = trained(bundle, overlay)
+    assert json.loads((run.path / "run.json").read_text())["status"] == "FINISHED"
+    losses = metrics(run.path, "train/loss")
+    assert all(map(math.isfinite, losses.values()))
+    terms = {"segmentation", "soft_dice_bce", "latent_kl"} if run.record["role"] == "student" else set()
+    assert {key for key, _ in losses} == {"train/loss", *(f"train/loss/{term}" for term in terms)}
+    expected = config(overlay).get("network_def", {"_target_": "monai.networks.nets.BasicUNet"})
+    if isinstance(expected, dict):
+        assert run.config["network_def"]["_target_"] == expected["_target_"]
+
+
+@pytest.mark.parametrize(
+    "overlay", ["train.yaml", "recipes/paper.yaml", "networks/dynunet.yaml", "networks/segresnet.yaml"]
+)
+@both
+def test_evaluate_and_inference(bundle: Path, overlay: str, trained: Train, phantom: Path, tmp_path: Path) -> None:
+    """Of every network, and of the softmax head, which the paper's recipe has."""
+    run = trained(bundle, *([bundle / "configs" / overlay] if overlay != "train.yaml" else []))
+    table = pd.read_csv(evaluate(bundle, run.path, {"device": "cpu"}))
+    assert sorted(table.subject) == sorted(entry["subject"] for entry in run.datalist.test)
+    assert table.filter(like="dice_").notna().all(axis=None)
+    exported = export_bundle(run.path, bundle, tmp_path / "bundle")
+    inference = config(exported / "configs" / "inference.yaml")
+    assert inference["network_def"]["_target_"] == run.config["network_def"]["_target_"]
+    assert inference["head"] == run.config["head"] == ("labels" if "paper" in overlay else "regions")
+    entry = run.datalist.test[0]
+    source = Path(entry["image"]["t1ce"]) if bundle == STUDENT else Path(entry["image"]["t1ce"]).parent
+    (path,) = predict(exported, source, tmp_path / "out", device="cpu")
+    label_map, image = nib.load(path), nib.load(entry["image"]["t1ce"])
+    assert label_map.shape == image.shape
+    np.testing.assert_allclose(label_map.affine, image.affine)
+    assert set(np.unique(label_map.dataobj)) <= {0, 1, 2, 3}
+
+
+@pytest.mark.slow
+@both
+def test_multi_gpu_train_on_two_processes(bundle: Path, trained: Train, phantom: Path, tmp_path: Path) -> None:
+    """Two processes with a patch each learn what one learns from batches of two; only the first one writes."""
+    sgd = {"optimizer#_target_": "torch.optim.SGD", "precision": "fp32"}  # Adam would make rounding errors large
+    changes = {**TINY, **sgd, "steps_per_epoch": 6}
+    single = trained(bundle, **sgd, steps_per_epoch=3, batch_size=2)
+    settings = {"dataset_dir": str(phantom), "output_dir": "runs", **changes}
+    if bundle == STUDENT:
+        settings["teacher"] = single.config["teacher"]
+    line = bundle_command(bundle, ["train.yaml", "multi_gpu_train.yaml"], **settings)
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    environ = {**environment(), "OMP_NUM_THREADS": "1"}
+
+    def launch() -> str:
+        done = subprocess.run(
+            [sys.executable, *torchrun, *line],
+            cwd=tmp_path,
+            env=environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+    said = launch()
+    assert said.count("run_folder - INFO - Writing") == 1
+    assert said.count("| 0/3 [00:00<") == 1  # one bar, of the half of six steps that falls to a process
+    (folder,) = [path for path in (tmp_path / "runs").glob("*/") if (path / "run.json").is_file()]
+    assert json.loads((folder / "run.json").read_text())["status"] == "FINISHED"
+    assert len(list((folder / "overlays").iterdir())) == 1
+    lines = [json.loads(text) for text in (folder / "journal.jsonl").read_text().splitlines()]
+    assert [line["op"] for line in lines].count("run") == 1
+    learned, expected = weights(folder), weights(single.path)
+    assert learned.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_allclose(learned[name], value, rtol=1e-3, atol=1e-4, err_msg=name)
+    assert metrics(folder, "val/")["val/dice_mean", 1] == pytest.approx(
+        metrics(single.path, "val/")["val/dice_mean", 1], abs=0.01
+    )
+    if bundle == STUDENT:
+        assert "Finished already" in launch()
+    evaluate(bundle, folder, {"device": "cpu"})  # in one process
+
+
+def given(*more: str) -> argparse.Namespace:
+    return read_variables(None, [*variables(), *more])
+
+
+def test_network_variable_reaches_teacher_baseline_and_student(monkeypatch: pytest.MonkeyPatch) -> None:
+    launched: list[tuple[Path, list[Path]]] = []
+
+    def remember(bundle: Path, overlays: list[Path], overrides: dict[str, Any]) -> argparse.Namespace:
+        launched.append((bundle, list(overlays)))
+        return argparse.Namespace(path=Path("teacher"))
+
+    monkeypatch.setattr("kd_monai.study.roles.train", remember)
+    for verb in (train_teacher, train_baseline, train_student):
+        verb(given("--network", "dynunet"))
+    assert [bundle for bundle, _ in launched] == [TEACHER, STUDENT, TEACHER, STUDENT]
+    for bundle, overlays in launched:
+        assert bundle / "configs" / "networks" / "dynunet.yaml" in overlays
+    launched.clear()
+    train_baseline(given())
+    assert not any("networks" in path.parts for path in launched[0][1])
+    with pytest.raises(ValueError, match="NETWORK must be one of basicunet, dynunet, segresnet or the path"):
+        train_teacher(given("--network", "vnet"))
+
+
+@pytest.mark.parametrize(
+    ("bundle", "path"),
+    [item for item in OVERLAYS if item[1].stem in ("quick", "basicunet", "kdnet")],
+    ids=lambda path: path.stem,
+)
+def test_defaults_named_are_the_defaults(bundle: Path, path: Path) -> None:
+    plain, named = ConfigParser(), ConfigParser()
+    plain.read_config(bundle / "configs" / "train.yaml")
+    named.read_config([bundle / "configs" / "train.yaml", path])
+    assert plain.get() == named.get()
+
+
+OWN = {"modality", "method", "role", "initialize", "run", "datalist", "record", "loss", "cached_transforms", "train"}
+"""What of train.yaml differs between teacher and student, as it must; of `train` the test below looks at the parts."""
+
+
+def test_both_bundles_train_alike() -> None:
+    teacher, student = (config(bundle / "configs" / "train.yaml") for bundle in BOTH)
+    shared = teacher.keys() & student.keys()
+    for name in ("spacing_mm", "roi_size", "overlap", "folds", "val_fraction", "split_seed", "epochs", "width", "head"):
+        assert name in shared
+    assert {name for name in shared if teacher[name] != student[name]} <= OWN
+    assert {name for name, part in teacher["train"].items() if part != student["train"][name]} == {"prepare_batch"}
+    assert teacher["train"].keys() == student["train"].keys()
+    assert teacher.keys() <= student.keys()
+
+
+@pytest.mark.parametrize("path", [path for bundle, path in OVERLAYS if bundle == TEACHER], ids=lambda path: path.stem)
+def test_both_bundles_share_recipes_and_networks(path: Path) -> None:
+    student = config(STUDENT / path.relative_to(TEACHER))
+    assert config(path) == {name: value for name, value in student.items() if not name.startswith("terms#")}
+
+
+def test_both_bundles_share_multi_gpu_training_and_inference() -> None:
+    assert len({yaml.safe_dump(config(bundle / "configs" / "multi_gpu_train.yaml")) for bundle in BOTH}) == 1
+    teacher, student = (config(bundle / "configs" / "inference.yaml") for bundle in BOTH)
+    assert {name for name in teacher if teacher[name] != student.get(name)} == {"modalities", "network_def"}
+    teacher, student = (config(bundle / "configs" / "evaluate.yaml") for bundle in BOTH)
+    assert teacher == {
+        name: value for name, value in student.items() if name not in ("sample_modalities", "teacher_run")
+    }
+
+
+@both
+def test_multi_gpu_training_prepares_what_training_prepares(bundle: Path) -> None:
+    train_first, several_first = (config(bundle / "configs" / name)["initialize"] for name in WHOLE[::3])
+    assert [step for step in several_first if step in train_first] == train_first
+    assert "initialize" in NOT_IDENTITY

@@ -1,0 +1,120 @@
+"""`python -m monai.bundle run` from any folder: the same runs as the pipelines', bit for bit."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from kd_monai.study.launch import evaluate, train
+from kd_monai.study.roles import train_student, train_teacher
+from kd_monai.study.run_folder import RunFolder
+from kd_monai.study.variables import read_variables
+from tiny import STUDENT, TEACHER, TINY, bundle_command, bundle_run, environment, metrics, variables, weights
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("bundle_run")
+
+
+@pytest.fixture(scope="module")
+def settings(phantom: Path) -> dict[str, Any]:
+    return {"dataset_dir": str(phantom), **TINY}
+
+
+@pytest.fixture(scope="module")
+def teacher(settings: dict[str, Any], phantom: Path, folder: Path) -> RunFolder:
+    """Trained as `make teacher` does."""
+    return train_teacher(read_variables(None, variables(data=str(phantom), out=str(folder / "pipeline"))))
+
+
+@pytest.fixture(scope="module")
+def baseline(settings: dict[str, Any], folder: Path) -> Path:
+    """A baseline that `monai.bundle run` trained."""
+    done = bundle_run(folder, STUDENT, ["train.yaml", "methods/baseline.yaml"], **settings, output_dir="runs")
+    assert done.returncode == 0, done.stdout
+    (run,) = (folder / "runs").glob("baseline_t1ce-*/")
+    return run
+
+
+def assert_same_weights(one: Path, other: Path) -> None:
+    a, b = weights(one), weights(other)
+    assert a.keys() == b.keys()
+    assert all(torch.equal(value, b[name]) for name, value in a.items())
+
+
+def test_student_is_the_pipelines(teacher: RunFolder, settings: dict[str, Any], phantom: Path, folder: Path) -> None:
+    line = variables(data=str(phantom), out=str(folder / "pipeline"), teacher=str(teacher.path))
+    student = train_student(read_variables(None, line))
+    elsewhere = folder / "elsewhere"
+    elsewhere.mkdir()
+    done = bundle_run(elsewhere, STUDENT, ["train.yaml"], **settings, teacher=teacher.path, output_dir="other_runs")
+    assert done.returncode == 0, done.stdout
+    run = elsewhere / "other_runs" / student.path.name
+    assert json.loads((run / "run.json").read_text())["run_key"] == student.key
+    for prefix in ("train/", "val/"):
+        assert metrics(run, prefix) == metrics(student.path, prefix)
+    assert metrics(run, "val/")
+    assert_same_weights(run, student.path)
+    assert not any(path.name != "other_runs" for path in elsewhere.iterdir())
+
+
+def test_student_without_teacher_says_so(settings: dict[str, Any], tmp_path: Path) -> None:
+    done = bundle_run(tmp_path, STUDENT, ["train.yaml"], **settings)
+    assert done.returncode != 0
+    assert (
+        "A student needs a trained teacher and none is named: give its run folder as `--teacher FOLDER`" in done.stdout
+    )
+    assert not list(tmp_path.rglob("run.json"))
+
+
+def test_finished_run_says_so(baseline: Path, settings: dict[str, Any], folder: Path) -> None:
+    before = (baseline / "model.pt").stat().st_mtime_ns
+    done = bundle_run(folder, STUDENT, ["train.yaml", "methods/baseline.yaml"], **settings, output_dir="runs")
+    assert done.returncode == 0, done.stdout
+    assert f"Finished already: {baseline}" in done.stdout
+    assert (baseline / "model.pt").stat().st_mtime_ns == before
+
+
+def test_evaluation_is_the_pipelines(baseline: Path, folder: Path, tmp_path: Path) -> None:
+    files = ["train.yaml", baseline / "config.yaml", "evaluate.yaml"]
+    done = bundle_run(tmp_path, STUDENT, files, run_dir=baseline, device="cpu")
+    assert done.returncode == 0, done.stdout
+    cases = (baseline / "cases.csv").read_bytes()
+    (baseline / "cases.csv").unlink()
+    assert evaluate(STUDENT, baseline, {"device": "cpu"}).read_bytes() == cases
+
+
+def test_killed_run_ends_as_if_nothing_had_happened(settings: dict[str, Any], tmp_path: Path) -> None:
+    longer = {**settings, "epochs": 3, "steps_per_epoch": 4, "val_every": 1}
+    undisturbed = train(TEACHER, [], {**longer, "output_dir": str(tmp_path / "undisturbed")})
+    command = bundle_command(TEACHER, ["train.yaml"], **longer, output_dir="killed")
+    run = tmp_path / "killed" / undisturbed.path.name
+    with (tmp_path / "log.txt").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, *command], cwd=tmp_path, env=environment(), stdout=log, stderr=subprocess.STDOUT
+        )
+        while not list(run.glob("checkpoints/epoch_000001_*.pt")):
+            assert process.poll() is None, (tmp_path / "log.txt").read_text()
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert json.loads((run / "run.json").read_text())["status"] == "RUNNING"
+    done = bundle_run(tmp_path, TEACHER, ["train.yaml"], **longer, output_dir="killed")
+    assert done.returncode == 0, done.stdout
+    assert f"Continuing {run}" in done.stdout
+    assert "Continuing after epoch 1" in done.stdout
+    assert json.loads((run / "run.json").read_text())["status"] == "FINISHED"
+    assert_same_weights(run, undisturbed.path)
+    for prefix in ("train/", "val/"):
+        assert metrics(run, prefix) == metrics(undisturbed.path, prefix)

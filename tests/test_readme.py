@@ -1,0 +1,117 @@
+"""Every command of README, shortened, in README's order."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+COMMANDS = [
+    line.partition("  # ")[0].strip()
+    for block in re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    for line in block.splitlines()
+    if line.strip()
+]
+SHORT = "steps_per_epoch=2"
+NOT_RUN = {
+    "make test": "these are the tests",
+    "TORCH_INDEX_URL=https://download.pytorch.org/whl/cpu make install": "it downloads torch from another index",
+}
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("readme")
+
+
+@pytest.fixture(scope="module")
+def environment(out: Path) -> dict[str, str]:
+    """Variables that shorten every verb; the environment that runs the tests stands in for .venv."""
+    venv = out / "venv"
+    venv.mkdir()
+    (venv / "bin").symlink_to(Path(sys.executable).parent)
+    (venv / ".installed").touch()
+    return {
+        **os.environ,
+        "VENV": str(venv),
+        "OUT": str(out / "runs"),
+        "PHANTOM": str(out / "phantom"),
+        "PREDICTIONS": str(out / "predictions"),
+        "SUBJECTS": "9",
+        "EPOCHS": "1",
+        "N_SUBJECTS": "4",
+        "SET": SHORT,
+        "PORT": "5123",
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+
+
+def filled_in(command: str, out: Path, real: str | None) -> str:
+    """README's placeholders as paths of this test."""
+    runs = {
+        json.loads(file.read_text())["role"]: file.parent for file in sorted((out / "runs").glob("*/run.json"))
+    }
+    student, teacher = runs.get("student", Path("RUN")), runs.get("teacher", Path("RUN"))
+    image = next(iter(sorted((out / "phantom").glob("*/*/*_t1ce.nii.gz"))), Path("t1ce.nii.gz"))
+    for placeholder, value in {
+        "runs/kdnet_t1ce-fold0-KEY": student,
+        "t1ce.nii.gz": image,
+        "BUNDLE": student / "bundle",
+        "--dataset_dir DATA --teacher RUN": f"--dataset_dir {out / 'phantom'} --teacher {teacher} "
+        f"--output_dir {out / 'bundle_runs'} --epochs 1 --n_subjects 4 --steps_per_epoch 2",
+        "../shared/brats/2mm": real or str(out / "phantom"),
+    }.items():
+        command = command.replace(placeholder, str(value))
+    return command
+
+
+def test_readme_has_commands() -> None:
+    assert {"make demo", "make test", "make mlflow", "make compare"} <= set(COMMANDS)
+    assert all(command in COMMANDS for command in NOT_RUN), "a command that is not run must still stand in README"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command not in NOT_RUN])
+def test_command_runs(command: str, environment: dict[str, str], out: Path) -> None:
+    command = filled_in(command, out, os.environ.get("KD_MONAI_BRATS"))
+    if command == "make mlflow":
+        assert_serves(command, environment)
+        return
+    done = subprocess.run(command, shell=True, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
+    if command.startswith(("make demo", "make student", "make compare")):
+        assert "dice" in done.stdout.lower(), done.stdout
+    if "predict" in command:
+        assert list((out / "predictions").rglob("*_seg.nii.gz")) or "predictions" in command
+
+
+def assert_serves(command: str, environment: dict[str, str]) -> None:
+    with subprocess.Popen(command.split(), cwd=ROOT, env=environment, start_new_session=True) as server:
+        try:
+            for _ in range(120):
+                try:
+                    with urllib.request.urlopen("http://127.0.0.1:5123/health", timeout=2) as answer:
+                        assert answer.status == 200
+                        return
+                except OSError:
+                    time.sleep(0.5)
+            pytest.fail("`make mlflow` did not answer within a minute")
+        finally:
+            os.killpg(server.pid, signal.SIGTERM)
+
+
+def test_make_alone_prints_every_verb_once() -> None:
+    printed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    verbs = [line.split()[1] for line in printed.splitlines()]
+    assert len(verbs) == len(set(verbs))
+    named = "teacher baseline student evaluate compare predict mlflow phantom verify-bundles test lint demo"
+    assert set(named.split()) <= set(verbs)
