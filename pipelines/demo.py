@@ -18,6 +18,7 @@ def main() -> None:
         print(f"{step}/3 {train.__name__.removeprefix('train_')}, after {minutes:.1f} minutes", flush=True)
         runs.append(train(given))
         evaluate_run(runs[-1], given)
+        given.teacher = given.teacher or str(runs[0].path)  # FORCE=1 trains it once
     mask = write_fixed_mask(runs[-1].path, runs[-1].datalist)
     print(compare_and_tell(runs[-1].path.parent, [*(run.path for run in runs), mask]))
     print(f"{(time.monotonic() - began) / 60:.1f} minutes. The runs: make mlflow OUT={runs[-1].path.parent}")

@@ -8,8 +8,11 @@ from kd_monai.study.variables import read_variables
 def main() -> None:
     """Parse, call, print."""
     given = read_variables(__doc__)
-    teachers = [] if given.teacher or given.method == "baseline" else [train_teacher(given)]
-    runs = [*teachers, train_student(given)]
+    runs = []
+    if not given.teacher and given.method != "baseline":
+        runs.append(train_teacher(given))
+        given.teacher = str(runs[0].path)  # FORCE=1 trains it once
+    runs.append(train_student(given))
     for run in runs:
         evaluate_run(run, given)
     print(side_by_side(runs))

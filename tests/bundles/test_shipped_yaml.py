@@ -25,6 +25,7 @@ from kd_monai.study.predict import predict
 from kd_monai.study.roles import train_baseline, train_student, train_teacher
 from kd_monai.study.run_folder import RunFolder
 from kd_monai.study.variables import read_variables
+from kd_monai.study.verify import verify_static
 from tiny import BUNDLES, STUDENT, TEACHER, TINY, bundle_command, environment, metrics, variables, weights
 
 BOTH = (TEACHER, STUDENT)
@@ -112,6 +113,7 @@ def test_evaluate_and_inference(bundle: Path, overlay: str, trained: Train, phan
     assert sorted(table.subject) == sorted(entry["subject"] for entry in run.datalist.test)
     assert table.filter(like="dice_").notna().all(axis=None)
     exported = export_bundle(run.path, bundle, tmp_path / "bundle")
+    verify_static(exported, BUNDLES / "schema")
     inference = config(exported / "configs" / "inference.yaml")
     assert inference["network_def"]["_target_"] == run.config["network_def"]["_target_"]
     assert inference["head"] == run.config["head"] == ("labels" if "paper" in overlay else "regions")

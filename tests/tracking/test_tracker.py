@@ -341,6 +341,25 @@ def test_a_process_that_leaves_without_a_word_still_sends_and_its_main_thread_im
     assert run_of(client, out / "kdnet_t1ce").info.status == "RUNNING"
 
 
+CRASH = """
+import atexit, sys
+from pathlib import Path
+from kd_monai.tracking import Tracker
+atexit.register(lambda: tracker.end("FAILED"))
+tracker = Tracker(Path(sys.argv[1]), "brats", "kdnet_t1ce", {}, {}, "study", {})
+tracker.start()
+raise RuntimeError("a defect")
+"""
+
+
+def test_a_run_that_is_ended_at_the_very_end_of_a_process_has_its_status_sent(out: Path, client: MlflowClient) -> None:
+    """Its owner registered before the tracker started, and is called after the tracker's own last flush."""
+    process = python(CRASH, out / "kdnet_t1ce")
+    _, errors = process.communicate(timeout=120)
+    assert "a defect" in errors
+    assert run_of(client, out / "kdnet_t1ce").info.status == "FAILED"
+
+
 def test_mlflow_reports_nothing_to_its_makers(out: Path) -> None:
     from mlflow.telemetry import get_telemetry_client
 

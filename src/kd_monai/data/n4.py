@@ -16,8 +16,8 @@ itk, has_itk = optional_import("itk")
 def n4_correct(volume: np.ndarray, spacing_mm: tuple[float, ...], shrink: int = 4, iterations: int = 50) -> np.ndarray:
     """Volume (H, W, D) divided by its smooth bias field; voxels that are 0 are outside the mask and stay 0.
 
-    The field is estimated on every ``shrink``-th voxel, with at most ``iterations`` at each of 4 levels, and divided out
-    at full resolution.
+    The field is estimated on every ``shrink``-th voxel, with at most ``iterations`` at each of 4 levels, and divided
+    out at full resolution.
 
     Raises:
         ValueError: no voxel above 0.

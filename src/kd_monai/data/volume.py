@@ -9,6 +9,8 @@ import nibabel as nib
 import numpy as np
 from monai.transforms import LoadImage
 from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
+from nibabel.wrapstruct import WrapStructError
 
 
 class UnreadableError(ValueError):
@@ -44,7 +46,7 @@ def read_volume(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
         raise UnreadableError("is truncated (the compressed data end too early). Copy or download it again") from error
     except (gzip.BadGzipFile, zlib.error) as error:
         raise UnreadableError(f"is corrupt ({error}). Copy or download it again") from error
-    except (OSError, ValueError, RuntimeError, ImageFileError) as error:
+    except (OSError, ValueError, RuntimeError, ImageFileError, HeaderDataError, WrapStructError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UnreadableError(f"cannot be read as an image ({reason}). Replace it") from error
 

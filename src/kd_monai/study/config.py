@@ -14,7 +14,7 @@ from monai.bundle import ConfigParser
 NOT_IDENTITY = frozenset(
     {
         "imports", "initialize", "run", "finalize", "bundle_root", "dataset_dir", "output_dir", "run_dir", "device",
-        "cache", "cache_dir", "num_workers", "force", "experiment", "teacher", "split_file", "evaluate", "dataset",
+        "cache", "cache_dir", "num_workers", "force", "experiment", "teacher", "split_file", "dataset",
         "evaluator", "_meta_", "recipe",
     }
 )  # fmt: skip

@@ -2,38 +2,45 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from monai.bundle import ConfigParser
 
 MERGED = "+terms"
+_ID = re.compile(r"terms|\+?terms(#|::).*")
 
 
 def check_methods(base: Path, overlays: Sequence[Path]) -> None:
     """Whether methods can stand together: every term is defined once, one overlay at most sets the segmentation weight.
 
-    The first overlay may replace the base's terms (``terms:``); those behind it add theirs (``+terms:``).
+    The first overlay may replace the base's terms (``terms:``) or change one (``terms#name#weight:``); those behind it
+    add theirs (``+terms:``). One without terms (``terms: null``) stands alone.
 
     Args:
         base: ``train.yaml``.
         overlays: method files in the order in which they stack.
 
     Raises:
-        ValueError: a term is defined twice, terms are replaced behind the first overlay, or two set the weight.
+        ValueError: a term is defined twice, terms are replaced or changed behind the first overlay, a method without
+            terms is stacked, or two set the segmentation weight.
     """
     where = dict.fromkeys(ConfigParser.load_config_file(base).get("terms") or {}, base)
     weighted: list[Path] = []
     for position, path in enumerate(overlays):
         config = ConfigParser.load_config_file(path)
+        if len(overlays) > 1 and "terms" in config and not config["terms"]:
+            raise ValueError(f"A method without terms stands alone; got {', '.join(p.stem for p in overlays)}. Choose.")
+        replaced = [key for key in config if _ID.fullmatch(key)]
+        if position and replaced:
+            raise ValueError(
+                f"A method behind another adds its terms under '{MERGED}:'; {path} replaces what others say under "
+                f"'{replaced[0]}:'. Stack it first (METHOD={path.stem},...)."
+            )
         if "terms" in config:
-            if position:
-                raise ValueError(
-                    f"A method behind another adds its terms under '{MERGED}:'; {path} replaces all of them under "
-                    f"'terms:'. Stack it first (METHOD={path.stem},...)."
-                )
             where = {}
-        for name in {**(config.get("terms") or {}), **config.get(MERGED, {})}:
+        for name in {**(config.get("terms") or {}), **(config.get(MERGED) or {})}:
             if name in where:
                 raise ValueError(
                     f"A term is defined once; {name!r} stands in {where[name]} and in {path}. "

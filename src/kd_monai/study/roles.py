@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from kd_monai.study.export import export_bundle
 from kd_monai.study.launch import STUDENT, TEACHER, evaluate, overlay, train
 from kd_monai.study.methods import check_methods
 from kd_monai.study.run_folder import RunFolder
+from kd_monai.study.settings import fitting
 from kd_monai.study.variables import overrides_of
 
 logger = logging.getLogger(__name__)
@@ -27,16 +28,13 @@ SAME = ("data_digest", "split_digest", "labels", "recipe", "fold", "seed", "n_tr
 
 def train_teacher(given: argparse.Namespace) -> RunFolder:
     """The finished teacher of these variables; trained if it is not there."""
-    return train(
-        TEACHER,
-        _common(TEACHER, given),
-        {**overrides_of(given), "modality": given.teacher_modalities},
-    )
+    return _train(TEACHER, _overlays(TEACHER, given), given, {"modality": given.teacher_modalities})
 
 
 def train_baseline(given: argparse.Namespace) -> RunFolder:
     """The finished mono-modal baseline of these variables; trained if it is not there."""
-    return _train_student(given, "baseline", {})
+    files = _overlays(STUDENT, given, "baseline")
+    return _train(STUDENT, files, given, {"modality": given.modality}, ConfigParser.load_config_file(files[-1]).keys())
 
 
 def train_student(given: argparse.Namespace) -> RunFolder:
@@ -44,23 +42,28 @@ def train_student(given: argparse.Namespace) -> RunFolder:
     if given.method == "baseline":
         return train_baseline(given)
     folder = given.teacher or train_teacher(given).path
-    return _train_student(given, given.method, {"teacher": str(folder)})
+    files = _overlays(STUDENT, given, given.method)
+    # of stacked files each names itself, and the last would win
+    method = "-".join(Path(name).stem for name in given.method.split(","))
+    return _train(STUDENT, files, given, {"modality": given.modality, "teacher": str(folder), "method": method})
 
 
-def _train_student(given: argparse.Namespace, methods: str, more: dict[str, Any]) -> RunFolder:
-    files = [overlay(STUDENT, "method", name) for name in methods.split(",")]
-    check_methods(STUDENT / "configs" / "train.yaml", files)
-    return train(
-        STUDENT,
-        [*_common(STUDENT, given), *files],
-        {**overrides_of(given), "modality": given.modality, **more},
-    )
+def _train(
+    bundle: Path, overlays: Sequence[Path], given: argparse.Namespace, more: dict[str, Any], fixed: Collection[str] = ()
+) -> RunFolder:
+    # every run that the command may train: an unknown METHOD or --set is refused before the teacher is trained
+    stacks = [(TEACHER, _overlays(TEACHER, given)), (STUDENT, _overlays(STUDENT, given, given.method))]
+    others = [[other / "configs" / "train.yaml", *files] for other, files in stacks]
+    overrides = fitting(overrides_of(given), [bundle / "configs" / "train.yaml", *overlays], others, fixed)
+    return train(bundle, overlays, {**overrides, **more})
 
 
-def _common(bundle: Path, given: argparse.Namespace) -> list[Path]:
-    """The overlays that teacher, baseline and student share."""
+def _overlays(bundle: Path, given: argparse.Namespace, methods: str = "") -> list[Path]:
+    """The overlays of a run: recipe and network, which teacher, baseline and student share, and a student's methods."""
     network = [overlay(bundle, "network", given.network)] if given.network else []
-    return [overlay(bundle, "recipe", given.recipe), *network]
+    files = [overlay(bundle, "method", name) for name in methods.split(",")] if methods else []
+    check_methods(bundle / "configs" / "train.yaml", files)
+    return [overlay(bundle, "recipe", given.recipe), *network, *files]
 
 
 def evaluate_run(record: RunFolder, given: argparse.Namespace) -> Path | None:

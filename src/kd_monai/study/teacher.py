@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from pickle import UnpicklingError
+from typing import Any, NoReturn
 
 import torch
 from monai.bundle import ConfigParser
@@ -43,21 +44,21 @@ class Teacher:
             raise ValueError(
                 f"A teacher is the run folder that `make teacher` wrote; {self.folder} has no {', '.join(missing)}."
             )
-        self.record = json.loads((self.folder / "run.json").read_text())
+        try:
+            self.record = json.loads((self.folder / "run.json").read_text())
+        except json.JSONDecodeError as error:
+            self._refuse("its run.json must be JSON", error, "Restore the folder, or train the teacher with FORCE=1.")
         if self.record["role"] != "teacher":
             self._refuse("its role must be teacher", self.record["role"], "Name a folder that `make teacher` wrote.")
-        if self.record["status"] != "FINISHED" or not (self.folder / "model.pt").is_file():
-            self._refuse(
-                "its training must be finished",
-                self.record["status"],
-                "Run `make teacher` with the same variables again.",
-            )
+        status = self.record["status"] if (self.folder / "model.pt").is_file() else "no model.pt"
+        if status != "FINISHED":
+            self._refuse("its training must be finished", status, "Run `make teacher` with the same variables again.")
         self._parser = ConfigParser()
         self._parser.read_config(str(self.folder / "config.yaml"))
         self.key: str = self.record["run_key"]
         self.modalities: list[str] = list(self._parser.get_parsed_content("modalities"))
 
-    def _refuse(self, rule: str, got: object, remedy: str) -> None:
+    def _refuse(self, rule: str, got: object, remedy: str) -> NoReturn:
         raise ValueError(f"Teacher {self.folder} does not fit: {rule}; got {got}. {remedy}")
 
     @cached_property
@@ -67,16 +68,28 @@ class Teacher:
 
     @cached_property
     def network(self) -> nn.Module:
-        """The trained network, on the CPU, in eval mode."""
+        """The trained network, on the CPU, in eval mode.
+
+        Raises:
+            ValueError: its weights cannot be read, or are another network's.
+        """
         network: nn.Module = self._parser.get_parsed_content("network_def")
-        network.load_state_dict(torch.load(self.folder / "model.pt", map_location="cpu", weights_only=True))
+        try:
+            network.load_state_dict(torch.load(self.folder / "model.pt", map_location="cpu", weights_only=True))
+        except (RuntimeError, EOFError, UnpicklingError) as error:
+            self._refuse(
+                "model.pt must hold the weights of its own network",
+                (str(error) or type(error).__name__).splitlines()[0],
+                "Restore the folder, or train the teacher with FORCE=1.",
+            )
         return network.eval()
 
     def check(self, datalist: Datalist, spacing_mm: Any) -> None:
         """Whether it may teach a student of this data and grid.
 
         Raises:
-            ValueError: it was trained on another grid, or it has seen test subjects of the student's fold.
+            ValueError: it was trained on another grid, it has seen test subjects of the student's fold, or its weights
+                are damaged.
         """
         if self.record["spacing_mm"] != spacing_mm:
             self._refuse(
@@ -92,3 +105,4 @@ class Teacher:
                 f"{len(leaked)} of them, {leaked[0]} first",
                 "Train a teacher with the student's FOLD, FOLDS, SEED and split file.",
             )
+        _ = self.network  # damaged weights show now, and not when the run is under way

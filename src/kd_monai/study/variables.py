@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,9 @@ OTHERS = {
     "teacher": "run folder of a teacher, in place of training one",
     "set": "id=value of the bundle's configuration; may be repeated",
 }
+PATHS = ("dataset_dir", "output_dir", "split_file")  # taken as they stand: YAML would read 2024-01-31 as a date
 DEFAULTS = {"modality": "t1ce", "teacher_modalities": "t1-t1ce-t2-flair", "method": "kdnet", "recipe": "quick"}
+_EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
 
 
 def read_variables(description: str | None, arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -68,19 +71,25 @@ def overrides_of(given: argparse.Namespace) -> dict[str, Any]:
     """Configuration id -> value of the variables that were given, read as YAML, as MONAI's command line does.
 
     Raises:
-        ValueError: an entry of `set` has no ``=``.
+        ValueError: an entry of `set` is not id=value, or a value is no YAML.
     """
     texts = {
         target: getattr(given, name) for name, (target, _) in OVERRIDES.items() if getattr(given, name) is not None
     }
+    values: dict[str, Any] = {target: texts.pop(target) for target in PATHS if target in texts}
     for pair in given.set:
         target, equals, text = pair.partition("=")
-        if not equals:
+        if not equals or not target.strip():
             raise ValueError(
                 f"--set takes id=value of the configuration, for example learning_rate=0.001; got {pair!r}."
             )
-        texts[target] = text
-    values = {target: yaml.safe_load(text) for target, text in texts.items()}
+        texts[target.strip()] = text
+    for target, text in texts.items():
+        try:
+            # PyYAML wants a point in 1.0e-3, people and MONAI's command line do not
+            values[target] = float(text) if _EXPONENT.fullmatch(text.strip()) else yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ValueError(f"The value of {target} must be YAML; got {text!r}: {error}. Correct it.") from error
     if "force" in values:
         values["force"] = bool(values["force"])
     if "dataset_dir" in values:

@@ -1,0 +1,137 @@
+"""From paths to what is cached."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import itk
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from monai.transforms import Compose, Invertd
+from small_cases import AFFINE, SHAPE, save, volumes, write_brats, write_case, write_msd
+
+from kd_monai.data import Datalist, cached_transforms, region_transforms
+from kd_monai.data.found import Entry
+
+
+def entry_of(files: dict[str, Path], subject: str = "A") -> Entry:
+    image = {kind: str(path) for kind, path in files.items() if kind != "label"}
+    return Entry(subject=subject, patient=subject, grade=None, image=image, label=str(files["label"]))
+
+
+def expected_image(voxels: np.ndarray) -> np.ndarray:
+    """Left and posterior axes turned over to RAS, cropped to the brain, normalised over it."""
+    turned = voxels[::-1, ::-1][3:10, 2:11, 1:8].astype(float)
+    inside = turned != 0
+    return np.where(inside, (turned - turned[inside].mean()) / turned[inside].std(), 0)
+
+
+def test_image_is_oriented_cropped_and_normalised_per_modality(tmp_path: Path) -> None:
+    sample = cached_transforms("t1ce-flair")(entry_of(write_case(tmp_path, "A")))
+    arrays = volumes()
+    expected = np.stack([expected_image(arrays[modality]) for modality in ("t1ce", "flair")])
+    assert sample["image"].dtype == torch.float16
+    assert set(sample) == {"image", "label", "subject"}
+    np.testing.assert_allclose(sample["image"].numpy(), expected, atol=2e-3)
+    np.testing.assert_array_equal(sample["label"].numpy()[0], arrays["label"][::-1, ::-1][3:10, 2:11, 1:8])
+    assert sample["label"].dtype == torch.uint8
+
+
+@pytest.mark.parametrize(
+    ("convention", "values", "canonical"),
+    [
+        ("brats2018", (1, 2, 4), (1, 2, 4)),
+        ("brats2023", (1, 2, 3), (1, 2, 4)),
+        ("brats2024", (1, 2, 3, 4), (1, 2, 4, 0)),
+        ("msd", (1, 2, 3), (2, 1, 4)),
+    ],
+)
+def test_labels_become_canonical(
+    tmp_path: Path, convention: str, values: tuple[int, ...], canonical: tuple[int, ...]
+) -> None:
+    entry = entry_of(write_case(tmp_path, "A", values))
+    label = cached_transforms("t1", convention, crop=False)(entry)["label"].numpy()[0, ::-1, ::-1]
+    for position, value in enumerate(canonical):
+        assert (label[3 + position, 4:7, 2:5] == value).all()
+
+
+def test_msd_channels_are_taken_by_name(tmp_path: Path) -> None:
+    datalist = Datalist.load(write_msd(tmp_path), modalities="t1-flair", fold="all")
+    sample = cached_transforms(datalist.modalities, datalist.convention)(datalist.train[0])
+    arrays = volumes(0, (1, 2, 3))
+    expected = np.stack([expected_image(arrays[modality]) for modality in ("t1", "flair")])
+    np.testing.assert_allclose(sample["image"].numpy(), expected, atol=2e-3)
+
+
+def test_a_mixture_of_formats_is_one_image(tmp_path: Path) -> None:
+    files = write_case(tmp_path, "A")
+    expected = cached_transforms("t1-t2")(entry_of(files))["image"]
+    files["t2"] = tmp_path / "A_t2.nrrd"
+    itk.imwrite(itk.imread(str(tmp_path / "A_t2.nii.gz")), str(files["t2"]))
+    np.testing.assert_array_equal(cached_transforms("t1-t2")(entry_of(files))["image"].numpy(), expected.numpy())
+
+
+def test_spacing_that_is_right_already_changes_nothing(tmp_path: Path) -> None:
+    entry = entry_of(write_case(tmp_path, "A"))
+    plain, spaced = (cached_transforms("t1", spacing_mm=spacing)(entry) for spacing in (None, 2))
+    np.testing.assert_array_equal(plain["image"].numpy(), spaced["image"].numpy())
+    np.testing.assert_array_equal(plain["label"].numpy(), spaced["label"].numpy())
+
+
+def test_another_spacing_is_resampled_and_labels_stay_exclusive(tmp_path: Path) -> None:
+    sample = cached_transforms("t1", spacing_mm=4, crop=False)(entry_of(write_case(tmp_path, "A")))
+    assert sample["image"].shape == sample["label"].shape
+    np.testing.assert_allclose(sample["image"].shape[1:], np.array(SHAPE) / 2, atol=1)
+    np.testing.assert_allclose(sample["image"].pixdim, 4)
+    assert set(np.unique(sample["label"].numpy())) <= {0, 1, 2, 4}
+
+
+@pytest.mark.parametrize("spacing_mm", [None, 2, 1.5])
+def test_a_prediction_returns_to_the_native_grid(tmp_path: Path, spacing_mm: float | None) -> None:
+    files = write_case(tmp_path, "A")
+    preprocessing = cached_transforms("t1", spacing_mm=spacing_mm)
+    sample = Compose([preprocessing, *region_transforms()])(entry_of(files))
+    invert = Invertd("pred", preprocessing, "image", nearest_interp=False)
+    native = invert({"image": sample["image"], "pred": sample["label"].clone()})["pred"]
+    written = nib.load(files["label"])
+    np.testing.assert_allclose(native.affine, written.affine)
+    whole = np.asarray(written.dataobj) > 0
+    assert native.shape == (3, *SHAPE)
+    wrong = ((native[1].numpy() > 0.5) != whole).mean()
+    assert wrong == 0 if spacing_mm != 1.5 else wrong < 0.02
+
+
+def test_a_student_is_cropped_by_what_it_will_have(tmp_path: Path) -> None:
+    files = write_case(tmp_path, "A")
+    wider = volumes()["t2"]
+    wider[0, 0, 0] = 5
+    save(files["t2"], wider, AFFINE)
+    assert cached_transforms("t1-t2")(entry_of(files))["image"].shape[1:] == (9, 12, 8)
+    assert cached_transforms("t1-t2", crop_modalities="t1")(entry_of(files))["image"].shape[1:] == (7, 9, 7)
+    with pytest.raises(ValueError, match="cropped by modalities that are read"):
+        cached_transforms("t1", crop_modalities="t2")
+
+
+def test_a_label_is_not_needed(tmp_path: Path) -> None:
+    entry = entry_of(write_case(tmp_path, "A"))
+    del entry["label"]
+    assert set(cached_transforms("t1", with_label=False)(entry)) == {"image", "subject"}
+
+
+def test_a_modality_that_the_entry_lacks_is_named(tmp_path: Path) -> None:
+    entry = entry_of(write_case(tmp_path, "A"))
+    del entry["image"]["t2"]
+    with pytest.raises(RuntimeError) as error:
+        cached_transforms("t1-t2")(entry)
+    assert "subject A" in str(error.value.__cause__)
+
+
+def test_regions_are_nested_and_in_the_order_of_the_model_zoo(tmp_path: Path) -> None:
+    datalist = Datalist.load(write_brats(tmp_path, 3), fold="all")
+    sample = Compose([cached_transforms(datalist.modalities), *region_transforms()])(datalist.train[0])
+    label = cached_transforms(datalist.modalities)(datalist.train[0])["label"].numpy()[0]
+    expected = np.stack([np.isin(label, values) for values in ((1, 4), (1, 2, 4), (4,))])
+    np.testing.assert_array_equal(sample["label"].numpy(), expected)
+    assert sample["label"].dtype == sample["image"].dtype == torch.float32

@@ -1,0 +1,86 @@
+"""Which method files can stand behind each other: MONAI would let a later one silently replace an earlier."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from monai.bundle import ConfigParser
+
+from kd_monai.study.launch import STUDENT, overlay
+from kd_monai.study.methods import check_methods
+
+BASE = STUDENT / "configs" / "train.yaml"
+TERM = {"weight": 1.0, "term": {"_target_": "kd_monai.losses.SoftDiceBCE"}}
+
+
+def method(folder: Path, name: str, **content) -> Path:
+    path = folder / f"{name}.yaml"
+    path.write_text(yaml.safe_dump({"method": name, **content}))
+    return path
+
+
+def added(*names: str) -> dict:
+    return {"+terms": dict.fromkeys(names, TERM)}
+
+
+@pytest.mark.parametrize("path", sorted((STUDENT / "configs" / "methods").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_shipped_method_stands_alone(path: Path) -> None:
+    check_methods(BASE, [path])
+
+
+def test_terms_of_different_names_stack_and_monai_merges_them(tmp_path: Path) -> None:
+    files = [overlay(STUDENT, "method", "kdnet"), method(tmp_path, "one", **added("attention"))]
+    files.append(method(tmp_path, "two", **added("pairwise")))
+    check_methods(BASE, files)
+    merged = ConfigParser.load_config_files([BASE, *files])
+    assert list(merged["terms"]) == ["soft_dice_bce", "latent_kl", "attention", "pairwise"]
+
+
+def test_a_term_that_the_base_has_may_not_be_defined_again(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"'latent_kl' stands in .*train\.yaml and in .*one\.yaml"):
+        check_methods(BASE, [method(tmp_path, "one", **added("latent_kl"))])
+
+
+def test_two_files_may_not_define_one_term(tmp_path: Path) -> None:
+    files = [method(tmp_path, "one", **added("pairwise")), method(tmp_path, "two", **added("pairwise"))]
+    with pytest.raises(ValueError, match=r"'pairwise' stands in .*one\.yaml and in .*two\.yaml"):
+        check_methods(BASE, files)
+
+
+def test_the_first_may_replace_all_terms_or_change_one(tmp_path: Path) -> None:
+    check_methods(BASE, [method(tmp_path, "one", terms={"latent_kl": TERM}), method(tmp_path, "two", **added("kl"))])
+    check_methods(BASE, [method(tmp_path, "one", **{"terms#latent_kl#weight": 5.0})])
+
+
+@pytest.mark.parametrize("key", ["terms", "terms#latent_kl#weight", "terms::latent_kl", "+terms#latent_kl"])
+def test_a_later_one_may_not_replace_what_others_say(key: str, tmp_path: Path) -> None:
+    """Repeating a key in a stacked overlay silently overwrites it."""
+    files = [method(tmp_path, "one", **added("pairwise")), method(tmp_path, "two", **{key: {"a": 1}})]
+    with pytest.raises(ValueError, match=r"adds its terms under '\+terms:'; .*two\.yaml.*METHOD=two"):
+        check_methods(BASE, files)
+
+
+def test_one_file_sets_the_segmentation_weight(tmp_path: Path) -> None:
+    one, two = (method(tmp_path, name, segmentation_weight=0.5) for name in ("one", "two"))
+    check_methods(BASE, [one, method(tmp_path, "three", **added("kl"))])
+    with pytest.raises(ValueError, match=r"segmentation weight; got .*one\.yaml, .*two\.yaml"):
+        check_methods(BASE, [one, two])
+
+
+@pytest.mark.parametrize("names", ["baseline,kdnet", "kdnet,baseline"])
+def test_the_baseline_stands_alone(names: str) -> None:
+    with pytest.raises(ValueError, match="stands alone; got " + names.replace(",", ", ")):
+        check_methods(BASE, [overlay(STUDENT, "method", name) for name in names.split(",")])
+
+
+def test_an_unknown_name_is_refused_with_those_there_are() -> None:
+    for kind, known in (("method", "baseline, kdnet"), ("recipe", "paper, quick, study")):
+        with pytest.raises(ValueError, match=rf"{kind.upper()} must be one of {known}.*got 'kd-net'"):
+            overlay(STUDENT, kind, "kd-net")
+
+
+def test_a_file_of_the_users_own_is_taken_by_its_path(tmp_path: Path) -> None:
+    path = method(tmp_path, "mine", **added("pairwise"))
+    assert overlay(STUDENT, "method", str(path)) == path

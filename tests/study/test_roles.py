@@ -1,0 +1,178 @@
+"""What each verb trains: which bundle, which overlays, which overrides, and in which order."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import yaml
+from monai.bundle import ConfigParser
+
+from kd_monai.brats import REGIONS
+from kd_monai.metrics import METRICS, case_row, cases_frame, write_cases
+from kd_monai.study import roles
+from kd_monai.study.launch import STUDENT, TEACHER
+from kd_monai.study.variables import read_variables
+
+
+class Launches:
+    """Stands in for the training: notes what it was asked to do."""
+
+    def __init__(self, out: Path) -> None:
+        self.out, self.calls = out, []  # type: ignore[var-annotated]
+
+    def __call__(self, bundle: Path, overlays: list[Path], overrides: dict[str, Any]) -> SimpleNamespace:
+        self.calls.append((bundle, [path.stem for path in overlays], overrides))
+        return SimpleNamespace(path=self.out / f"run{len(self.calls)}")
+
+
+@pytest.fixture
+def launches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Launches:
+    made = Launches(tmp_path)
+    monkeypatch.setattr(roles, "train", made)
+    return made
+
+
+def given(*arguments: str) -> Any:
+    return read_variables(None, arguments)
+
+
+def test_a_teacher_reads_the_teachers_modalities_by_its_recipe(launches: Launches) -> None:
+    roles.train_teacher(given("--teacher-modalities", "t1-t2", "--recipe", "study", "--modality", "flair"))
+    assert launches.calls == [(TEACHER, ["study"], {"modality": "t1-t2"})]
+
+
+def test_a_baseline_is_the_student_without_terms_and_needs_no_teacher(launches: Launches) -> None:
+    roles.train_baseline(given("--modality", "flair", "--epochs", "2"))
+    assert launches.calls == [(STUDENT, ["quick", "baseline"], {"modality": "flair", "epochs": 2})]
+
+
+def test_a_student_without_a_teacher_trains_it_first_with_the_same_data_split_and_seed(launches: Launches) -> None:
+    roles.train_student(given("--fold", "1", "--seed", "3"))
+    (first, _, of_teacher), (second, files, of_student) = launches.calls
+    assert (first, second) == (TEACHER, STUDENT)
+    assert files == ["quick", "kdnet"]
+    assert of_teacher == {"fold": 1, "seed": 3, "modality": "t1-t1ce-t2-flair"}
+    assert of_student == {
+        "fold": 1, "seed": 3, "modality": "t1ce", "teacher": str(launches.out / "run1"), "method": "kdnet",
+    }  # fmt: skip
+
+
+def test_a_teacher_that_is_named_is_taken(launches: Launches) -> None:
+    roles.train_student(given("--teacher", "runs/mine"))
+    ((bundle, _, overrides),) = launches.calls
+    assert (bundle, overrides["teacher"]) == (STUDENT, "runs/mine")
+
+
+def test_the_method_baseline_is_the_baseline(launches: Launches) -> None:
+    roles.train_student(given("--method", "baseline"))
+    assert [files for _, files, _ in launches.calls] == [["quick", "baseline"]]
+
+
+def test_stacked_methods_name_the_run_together(launches: Launches, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(yaml.safe_dump({"method": "other", "+terms": {"more": {"weight": 1, "term": None}}}))
+    roles.train_student(given("--method", f"kdnet,{mine}", "--teacher", "t"))
+    ((_, files, overrides),) = launches.calls
+    assert files == ["quick", "kdnet", "mine"]
+    assert overrides["method"] == "kdnet-mine"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--method", "kd-net"], "METHOD.*kd-net"),
+        (["--recipe", "fast"], "RECIPE.*fast"),
+        (["--network", "vnet"], "NETWORK.*vnet"),
+        (["--set", "learning_rat=1"], "learning_rat"),
+        (["--method", "kdnet,baseline"], "stands alone"),
+    ],
+)
+def test_a_wrong_name_is_refused_before_even_the_teacher_is_trained(launches, arguments: list[str], named: str) -> None:
+    for train in (roles.train_student, roles.train_teacher):
+        with pytest.raises(ValueError, match=named):
+            train(given(*arguments))
+    assert not launches.calls
+
+
+def test_a_setting_of_the_distillation_changes_neither_teacher_nor_baseline(launches: Launches) -> None:
+    variables = given("--set", "segmentation_weight=0.5", "--set", "terms#latent_kl#weight=1", "--set", "width=4")
+    for train in (roles.train_baseline, roles.train_student):
+        train(variables)
+    settings = [
+        {name: value for name, value in overrides.items() if name not in ("modality", "teacher", "method")}
+        for _, _, overrides in launches.calls
+    ]
+    assert settings == [
+        {"width": 4},
+        {"width": 4},
+        {"segmentation_weight": 0.5, "terms#latent_kl#weight": 1, "width": 4},
+    ]
+
+
+def record(folder: Path, **changes: Any) -> SimpleNamespace:
+    """A finished run's folder, and the object that its training returns."""
+    config = ConfigParser.load_config_file(STUDENT / "configs" / "train.yaml")
+    told = {
+        "role": "student", "method": "kdnet", "modality": "t1ce", "fold": 0, "seed": 0, "n_test": 2, "n_train": 3,
+        "data_digest": "d", "split_digest": "s", "labels": "brats2018", "recipe": "quick", "status": "FINISHED",
+        **changes,
+    }  # fmt: skip
+    folder.mkdir()
+    (folder / "run.json").write_text(json.dumps(told))
+    (folder / "config.yaml").write_text(yaml.safe_dump(config | {"seed": told["seed"]}))
+    return SimpleNamespace(path=folder, record=told, config=config)
+
+
+def score(folder: Path, dice: float) -> None:
+    scores = {metric: dict.fromkeys(REGIONS, dice) for metric in METRICS}
+    rows = [case_row(name, None, scores, dict.fromkeys(REGIONS, False), (1, 1, 1)) for name in ("a", "b")]
+    write_cases(cases_frame(rows), folder / "cases.csv")
+
+
+@pytest.fixture
+def evaluated(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    calls: list[Any] = []
+    monkeypatch.setattr(roles, "evaluate", lambda *arguments: calls.append(arguments))
+    monkeypatch.setattr(roles, "export_bundle", lambda folder, template, bundle: None)
+    return calls
+
+
+def test_a_run_is_scored_once_and_again_by_force(tmp_path: Path, evaluated: list[Any]) -> None:
+    run = record(tmp_path / "run")
+    cases = roles.evaluate_run(run, given("--data", "/data", "--device", "cpu", "--epochs", "3"))
+    assert cases == run.path / "cases.csv"
+    assert evaluated == [(STUDENT, run.path, {"dataset_dir": "/data", "device": "cpu"})]
+    score(run.path, 0.5)
+    roles.evaluate_run(run, given())
+    assert len(evaluated) == 1
+    roles.evaluate_run(run, given("--force", "1"))
+    assert len(evaluated) == 2
+
+
+def test_a_teacher_is_scored_by_its_own_bundle(tmp_path: Path, evaluated: list[Any]) -> None:
+    roles.evaluate_run(record(tmp_path / "run", role="teacher"), given())
+    assert evaluated[0][0] == TEACHER
+
+
+def test_a_run_on_every_subject_has_no_test(tmp_path: Path, evaluated: list[Any]) -> None:
+    assert roles.evaluate_run(record(tmp_path / "run", n_test=0, fold="all"), given()) is None
+    assert not evaluated
+
+
+def test_the_baseline_of_the_same_settings_stands_beside_the_student(tmp_path: Path) -> None:
+    student = record(tmp_path / "kdnet_t1ce-fold0-1")
+    score(student.path, 0.9)
+    for name, changes in (("same", {}), ("seed", {"seed": 1}), ("data", {"data_digest": "e"}), ("few", {"n_train": 1})):
+        baseline = record(tmp_path / f"baseline_t1ce-fold0-{name}", role="baseline", method="baseline", **changes)
+        score(baseline.path, 0.4 if name == "same" else 0.1)
+    text = roles.side_by_side([student])
+    assert "0.400" in text
+    assert "0.100" not in text
+
+
+def test_runs_without_scores_give_no_table(tmp_path: Path) -> None:
+    assert roles.side_by_side([record(tmp_path / "run")]) == ""

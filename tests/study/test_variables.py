@@ -1,0 +1,136 @@
+"""Variables of a command line become configuration ids; empty ones are not given."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from kd_monai.study.launch import STUDENT, TEACHER
+from kd_monai.study.variables import DEFAULTS, OTHERS, OVERRIDES, overrides_of, read_variables
+
+ROOT = Path(__file__).parents[2]
+
+
+def overrides(*arguments: str) -> dict[str, object]:
+    return overrides_of(read_variables(None, arguments))
+
+
+def test_nothing_given_overrides_nothing() -> None:
+    given = read_variables(None, [])
+    assert overrides_of(given) == {}
+    assert {name: getattr(given, name) for name in DEFAULTS} == DEFAULTS
+
+
+def test_an_empty_value_counts_as_not_given() -> None:
+    """As an unset variable of make is."""
+    empty = [part for name in (*OVERRIDES, *OTHERS) if name != "set" for part in (f"--{name.replace('_', '-')}", "")]
+    given = read_variables(None, empty)
+    assert overrides_of(given) == {}
+    assert given.modality == "t1ce"
+    assert given.teacher is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--epochs", "3"], {"epochs": 3}),
+        (["--fold", "1"], {"fold": 1}),
+        (["--fold", "all"], {"fold": "all"}),
+        (["--folds", "5"], {"folds": 5}),
+        (["--seed", "0"], {"seed": 0}),
+        (["--n-subjects", "4"], {"n_subjects": 4}),
+        (["--device", "cuda:1"], {"device": "cuda:1"}),
+        (["--cache", "disk"], {"cache": "disk"}),
+        (["--labels", "msd"], {"labels": "msd"}),
+        (["--out", "runs/a"], {"output_dir": "runs/a"}),
+        (["--out", "2024-01-31"], {"output_dir": "2024-01-31"}),
+        (["--out", "007"], {"output_dir": "007"}),
+        (["--split", "1e3"], {"split_file": "1e3"}),
+        (["--data", "/data/2024-01-31"], {"dataset_dir": "/data/2024-01-31"}),
+        (["--force", "1"], {"force": True}),
+        (["--force", "0"], {"force": False}),
+        (["--force", "true"], {"force": True}),
+        (["--set", "learning_rate=0.001"], {"learning_rate": 0.001}),
+        (["--set", "roi_size=[32, 32, 32]", "--set", "head=labels"], {"roi_size": [32, 32, 32], "head": "labels"}),
+        (["--set", "terms#latent_kl#weight=1.5"], {"terms#latent_kl#weight": 1.5}),
+        (["--set", "learning_rate=1e-3"], {"learning_rate": 0.001}),
+        (["--set", "val_interval=$1 == 1"], {"val_interval": "$1 == 1"}),
+        (["--epochs", "3", "--set", "epochs=4"], {"epochs": 4}),
+    ],
+)
+def test_values_are_read_as_monais_command_line_reads_them_and_paths_as_they_stand(arguments, expected) -> None:
+    assert overrides(*arguments) == expected
+
+
+def test_a_data_folder_becomes_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run's configuration is read again from other folders."""
+    monkeypatch.chdir(tmp_path)
+    assert overrides("--data", "brats") == {"dataset_dir": str(tmp_path / "brats")}
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert overrides("--data", "~/brats") == {"dataset_dir": str(tmp_path / "brats")}
+
+
+@pytest.mark.parametrize("entry", ["learning_rate", "=3", " =3", ""])
+def test_a_setting_without_a_name_and_a_value_is_refused(entry: str) -> None:
+    with pytest.raises(ValueError, match=r"id=value.*got " + repr(entry)):
+        overrides("--set", entry)
+
+
+def test_a_value_that_is_no_yaml_is_refused_with_its_name() -> None:
+    with pytest.raises(ValueError, match=r"roi_size must be YAML; got '\[32, 32'"):
+        overrides("--set", "roi_size=[32, 32")
+
+
+@pytest.mark.parametrize("option", ["--modality", "--teacher-modalities"])
+def test_an_unknown_modality_is_refused_before_anything_starts(option: str) -> None:
+    with pytest.raises(ValueError, match=r"'t3'.*unknown"):
+        read_variables(None, [option, "t1-t3"])
+
+
+def test_modalities_come_in_canonical_order() -> None:
+    assert read_variables(None, ["--modality", "FLAIR-t1"]).modality == "t1-flair"
+
+
+def test_an_unknown_label_convention_is_refused_with_those_there_are() -> None:
+    with pytest.raises(ValueError, match=r"brats2018.*msd.*'brats2019'"):
+        read_variables(None, ["--labels", "brats2019"])
+
+
+def test_an_unknown_option_ends_with_status_2() -> None:
+    with pytest.raises(SystemExit) as stop:
+        read_variables(None, ["--modalities", "t1"])
+    assert stop.value.code == 2
+
+
+@pytest.mark.parametrize("bundle", [TEACHER, STUDENT])
+def test_every_variable_stands_for_an_id_of_both_bundles(bundle: Path) -> None:
+    config = yaml.safe_load((bundle / "configs" / "train.yaml").read_text())
+    assert {target for target, _ in OVERRIDES.values()} <= set(config)
+
+
+def test_every_training_variable_of_make_is_an_option_and_reaches_it() -> None:
+    """`make student` with every variable set prints a command that the parser takes as it was meant."""
+    wanted = re.search(r"^TRAINING := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert wanted is not None
+    names = wanted[1].split()
+    assert {name.lower() for name in names} == {*OVERRIDES, *OTHERS}
+    values = {name: f"x{name.lower()}" for name in names} | {"MODALITY": "t2", "TEACHER_MODALITIES": "t1-t2"}
+    values |= {"LABELS": "msd", "SET": "learning_rate=0.1"}
+    done = subprocess.run(
+        ["make", "-n", "-o", ".venv/.installed", "student", *(f"{name}={value}" for name, value in values.items())],
+        cwd=ROOT,
+        env={**os.environ, "MAKEFLAGS": ""},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    (line,) = [line for line in done.stdout.splitlines() if "pipelines/student.py" in line]
+    arguments = line.split("pipelines/student.py", 1)[1].replace("'", "").split()
+    given = vars(read_variables(None, arguments))
+    for name, value in values.items():
+        assert given[name.lower()] == ([value] if name == "SET" else value), name

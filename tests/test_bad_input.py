@@ -1,0 +1,190 @@
+"""What a user may give wrongly: one message, status 2, nothing trained, nothing on disk touched."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from tiny import hashes, pipeline, variables
+
+
+@pytest.fixture(scope="module")
+def out(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of runs with one finished teacher."""
+    folder = tmp_path_factory.mktemp("bad_input") / "runs"
+    with pytest.MonkeyPatch.context() as patch:
+        assert pipeline("teacher", variables(data=str(phantom), out=str(folder)), patch) == 0
+    return folder
+
+
+@pytest.fixture
+def teacher(out: Path) -> Path:
+    (folder,) = out.glob("teacher-*/")
+    return folder
+
+
+@pytest.fixture
+def refused(out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Launch a pipeline that must refuse, and give what it says."""
+
+    def launch(name: str, **given: str) -> str:
+        before = {folder.name: hashes(folder) for folder in out.glob("*/")}
+        status = pipeline(name, variables(**{"out": str(out), **given}), monkeypatch)
+        said = capsys.readouterr().err
+        assert status == 2, said
+        assert "Traceback" not in said
+        assert "step/s" not in said  # no bar: no step
+        assert {folder.name: hashes(folder) for folder in out.glob("*/")} == before
+        assert said.startswith("\n")
+        return said.strip()
+
+    return launch
+
+
+@pytest.fixture
+def data(phantom: Path, tmp_path: Path) -> Path:
+    """A copy of the phantom whose files may be replaced."""
+    return Path(shutil.copytree(phantom, tmp_path / "data", copy_function=os.link))
+
+
+def subject_of(data: Path) -> Path:
+    return sorted(path for path in data.glob("*/*/"))[0]
+
+
+def rewrite(path: Path, change: Callable[[np.ndarray], np.ndarray], shift_mm: float = 0.0) -> None:
+    """Replace an image's voxels, or move it."""
+    image = nib.load(path)
+    affine = image.affine.copy()
+    affine[0, 3] += shift_mm
+    voxels = change(np.asarray(image.dataobj).astype(np.float32))
+    path.unlink()
+    nib.save(nib.Nifti1Image(voxels, affine), path)
+
+
+def spoil(voxels: np.ndarray, value: float) -> np.ndarray:
+    voxels[60, 60, 40] = value
+    return voxels
+
+
+def remove(case: Path) -> None:
+    (case / f"{case.name}_t2.nii.gz").unlink()
+
+
+def double(case: Path) -> None:
+    nib.save(nib.load(case / f"{case.name}_t2.nii.gz"), case / f"{case.name}_t2.nii")
+
+
+def truncate(case: Path) -> None:
+    path = case / f"{case.name}_t2.nii.gz"
+    content = path.read_bytes()
+    path.unlink()
+    path.write_bytes(content[: len(content) // 2])
+
+
+def image(change: Callable[[np.ndarray], np.ndarray], shift_mm: float = 0.0) -> Callable[[Path], None]:
+    return lambda case: rewrite(case / f"{case.name}_t2.nii.gz", change, shift_mm)
+
+
+BAD_DATA = {
+    "missing modality": (remove, "t2", "Add"),
+    "two files for one modality": (double, "_t2.nii", "Remove"),
+    "truncated gzip": (truncate, "_t2.nii.gz", "again"),
+    "shapes differ": (image(lambda voxels: voxels[:-1]), "_t2.nii.gz", "Resample"),
+    "affines differ": (image(lambda voxels: voxels, shift_mm=5), "_t2.nii.gz", "Resample"),
+    "NaN": (image(lambda voxels: spoil(voxels, np.nan)), "_t2.nii.gz", "."),
+    "all zero": (image(np.zeros_like), "_t2.nii.gz", "."),
+    "label outside the convention": (
+        lambda case: rewrite(case / f"{case.name}_seg.nii.gz", lambda voxels: spoil(voxels, 7)),
+        "_seg.nii.gz",
+        "[7]",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD_DATA)
+def test_bad_data_is_refused(name: str, data: Path, refused: Callable[..., str]) -> None:
+    change, file, remedy = BAD_DATA[name]
+    case = subject_of(data)
+    change(case)
+    before = hashes(data)
+    said = refused("teacher", data=str(data))
+    assert case.name in said
+    assert file in said
+    assert remedy in said
+    assert hashes(data) == before
+
+
+def test_subject_in_two_folds_is_refused(
+    phantom: Path, teacher: Path, tmp_path: Path, refused: Callable[..., str]
+) -> None:
+    split = json.loads((teacher / "split.json").read_text())
+    twice = split["folds"][0][0]
+    split["folds"][1].append(twice)
+    file = tmp_path / "split.json"
+    file.write_text(json.dumps(split))
+    said = refused("teacher", data=str(phantom), split=str(file))
+    assert twice in said
+    assert str(file) in said
+    assert "Remove" in said
+
+
+@pytest.mark.parametrize(
+    ("given", "rule"),
+    [
+        ({"modality": "t1c"}, "t1, t1ce, t2, flair"),
+        ({"teacher_modalities": "t1-t9"}, "t1, t1ce, t2, flair"),
+        ({"method": "kdnte"}, "METHOD must be one of baseline, kdnet"),
+        ({"recipe": "fast"}, "RECIPE must be one of paper, quick, study"),
+        ({"network": "unet"}, "NETWORK must be one of basicunet, dynunet, segresnet"),
+        ({"labels": "brats2019"}, "LABELS must be auto or one of"),
+        ({"fold": "3"}, "FOLD must be one of 0, 1, 2, all"),
+        ({"data": "nowhere"}, "DATA must name a folder"),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
+)
+def test_unknown_value_is_refused(given: dict[str, str], rule: str, phantom: Path, refused: Callable[..., str]) -> None:
+    # a seed without a teacher: nor is one trained before the student's METHOD is looked at
+    said = refused("student", **{"data": str(phantom), "seed": "1", **given})
+    assert rule in said
+    assert next(iter(given.values())) in said
+
+
+def record(folder: Path, **changes: object) -> None:
+    content = json.loads((folder / "run.json").read_text()) | changes
+    (folder / "run.json").write_text(json.dumps(content))
+
+
+BAD_TEACHERS = {
+    "no folder": (lambda folder: shutil.rmtree(folder), "run.json"),
+    "no run": (lambda folder: (folder / "run.json").unlink(), "run.json"),
+    "damaged record": (lambda folder: (folder / "run.json").write_text('{"role":'), "run.json"),
+    "a student": (lambda folder: record(folder, role="student"), "role must be teacher"),
+    "unfinished": (lambda folder: record(folder, status="FAILED"), "finished"),
+    "another spacing": (lambda folder: record(folder, spacing_mm=1.0), "4.0 mm"),
+    "truncated weights": (lambda folder: (folder / "model.pt").write_bytes(b"PK" + bytes(1000)), "model.pt"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_TEACHERS)
+def test_teacher_that_does_not_fit_is_refused(
+    name: str, phantom: Path, teacher: Path, tmp_path: Path, refused: Callable[..., str]
+) -> None:
+    folder = Path(shutil.copytree(teacher, tmp_path / "teacher"))
+    change, rule = BAD_TEACHERS[name]
+    change(folder)
+    said = refused("student", data=str(phantom), teacher=str(folder))
+    assert str(folder) in said
+    assert rule in said
+
+
+def test_teacher_of_another_fold_is_refused(phantom: Path, teacher: Path, refused: Callable[..., str]) -> None:
+    said = refused("student", data=str(phantom), teacher=str(teacher), fold="1")
+    assert str(teacher) in said
+    assert "must not have seen test subjects" in said
