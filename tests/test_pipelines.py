@@ -6,9 +6,9 @@ import argparse
 from pathlib import Path
 
 import pytest
-from tiny import pipeline
 
 from kd_monai.study import roles
+from tiny import pipeline
 
 
 @pytest.mark.parametrize(

@@ -9,34 +9,448 @@ import configparser
 import copy
 import importlib
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 import yaml
 from ignite.engine import Engine, Events
+from ignite.handlers import TerminateOnNan
 from monai.bundle import ComponentLocator, ConfigParser
 from monai.data import MetaTensor
 from monai.engines import SupervisedTrainer
 from monai.engines.utils import IterationEvents
-from monai.handlers import TerminateOnNaN  # noqa: F401  (see below)
 from monai.losses import DiceLoss
-from monai.networks.nets import BasicUNet
-from monai.transforms import ConvertToMultiChannelBasedOnBratsClasses
-from named_tests import missing
 from torch import nn
 
 from kd_monai.brats import LABEL_CONVENTIONS, REGIONS
 from kd_monai.data import LabelToRegions, SeededDataset
-from kd_monai.handlers import PrepareBatch, RaiseOnNaN, TeacherHandler
+from kd_monai.handlers import PrepareBatch, TeacherHandler
 from kd_monai.inferers import AutocastInferer
 from kd_monai.losses import DistillationLoss, SegmentationLoss, SoftDiceBCE
 from kd_monai.networks import RegionsHead
+from named_tests import missing
 
 ROOT = Path(__file__).parents[1]
 BUNDLES = sorted((ROOT / "bundles").glob("brats_*"))
 YAMLS = sorted((ROOT / "bundles").glob("brats_*/configs/**/*.yaml"))
 HERE = "test_platform_traps.py"
+TEACHER, CHECKPOINT, TRACKER = "handlers/test_teacher.py", "handlers/test_checkpoint.py", "tracking/test_tracker.py"
+INFERENCE, CACHE = "bundles/test_inference.py", "data/test_cache.py"
+
+TRAPS = {
+    # packaging
+    "setup.cfg alone cannot be installed; ruff reads pyproject.toml, pytest and mypy setup.cfg": [
+        f"{HERE}::test_settings_stand_where_the_tools_read_them",
+    ],
+    "ranges stand in setup.cfg, tested versions in a constraints file": [
+        f"{HERE}::test_every_requirement_has_a_tested_version",
+    ],
+    "short _target_ names resolve only inside MONAI": [f"{HERE}::test_every_target_resolves_from_any_folder"],
+    # engine
+    "the order of the trainer's events": [f"{HERE}::test_events_of_a_step_come_in_the_order_that_handlers_rely_on"],
+    "handlers are attached before the engine has a network": [
+        f"{HERE}::test_the_teacher_handler_is_attached_before_the_engine_has_a_network",
+    ],
+    "the loss gets prediction and label alone; an empty slot raises and is empty after an exception": [
+        "losses/test_distillation_loss.py::test_an_empty_slot_raises_and_the_slot_is_emptied_by_every_call",
+        f"{TEACHER}::test_terms_without_the_handler_raise",
+        f"{TEACHER}::test_slot_taps_and_teacher_outputs_are_empty_after_an_exception",
+    ],
+    "the loss is a tensor, and its terms are 0-d tensors by name": [
+        f"{TEACHER}::test_every_term_is_named_and_no_teacher_tensor_stays_in_the_output",
+        f"{HERE}::test_named_terms_are_detached_scalars",
+    ],
+    "teacher tensors in state.output would be decollated": [
+        f"{TEACHER}::test_every_term_is_named_and_no_teacher_tensor_stays_in_the_output",
+    ],
+    "teacher under no_grad and not under inference_mode": [
+        f"{HERE}::test_the_teacher_runs_before_the_student_and_gives_no_inference_tensors",
+    ],
+    "the teacher runs at ITERATION_STARTED, before the student's graph exists": [
+        f"{HERE}::test_the_teacher_runs_before_the_student_and_gives_no_inference_tensors",
+    ],
+    "distillation weight 0 is plain training bit for bit, dropout included": [
+        f"{TEACHER}::test_terms_of_weight_zero_equal_the_baseline_bit_for_bit",
+        "study/test_launch.py::test_a_terms_of_weight_zero_student_is_the_baseline_bit_for_bit",
+    ],
+    "TerminateOnNan ends a run as if it had finished": [
+        f"{HERE}::test_ignites_own_nan_handler_would_let_a_run_finish",
+        f"{TEACHER}::test_a_nan_raises_before_the_weights_are_touched_and_names_term_and_subjects",
+    ],
+    "checkpoints: atomic, two kept, tensors alone": [
+        f"{CHECKPOINT}::test_a_write_that_fails_leaves_the_old_file_and_no_other",
+        f"{CHECKPOINT}::test_writing_checkpoints_changes_nothing_and_a_finished_training_goes_no_further",
+        f"{CHECKPOINT}::test_nothing_executable_is_read_out_of_a_checkpoint",
+    ],
+    "a flipped byte loads silently": [
+        f"{CHECKPOINT}::test_a_damaged_newest_checkpoint_costs_an_epoch_and_not_the_run",
+    ],
+    "set_determinism on resume replays the first epochs' shuffle": [
+        "handlers/test_epoch_seed.py::test_a_start_at_a_later_epoch_sees_what_that_epoch_would_have_seen",
+        f"{CHECKPOINT}::test_interrupted_and_resumed_equals_undisturbed_bit_for_bit",
+    ],
+    "UpSample adds a 1x1 convolution unless pre_conv=None": [
+        f"{HERE}::test_the_network_of_the_paper_has_a_convolution_before_an_upsampling_that_narrows",
+    ],
+    "repeating a key in a stacked overlay silently overwrites it": [
+        "study/test_methods.py::test_a_later_one_may_not_replace_what_others_say",
+        "study/test_methods.py::test_two_files_may_not_define_one_term",
+    ],
+    "amp=True knows CUDA alone": [
+        "test_inferers.py::test_monais_own_amp_does_nothing_on_a_cpu_and_the_inferer_does",
+        f"{HERE}::test_no_configuration_uses_monais_amp",
+    ],
+    "a compiled network's keys have a prefix": [
+        "handlers/test_best_model.py::test_keys_are_those_of_the_plain_network_even_if_a_compiled_one_trains",
+        f"{HERE}::test_what_is_saved_is_the_plain_network",
+    ],
+    "under gradient checkpointing hooks fire twice": [
+        "networks/test_taps.py::test_under_gradient_checkpointing_the_second_run_of_a_layer_is_not_kept",
+    ],
+    # data
+    "crop before normalising, float16 image, one uint8 label, regions after the random crop": [
+        "data/test_cached_transforms.py::test_image_is_oriented_cropped_and_normalised_per_modality",
+        f"{CACHE}::test_a_real_case_takes_30_mib_at_1_mm_and_an_eighth_of_it_at_2",
+        f"{HERE}::test_regions_are_made_after_the_random_crop",
+    ],
+    "copy_cache=False is safe only if the random transforms copy": [
+        f"{CACHE}::test_what_follows_does_not_change_the_cache",
+        f"{HERE}::test_the_shipped_random_transforms_write_nothing_into_the_cache",
+    ],
+    "an axis can fall under the patch size": [f"{HERE}::test_a_brain_smaller_than_the_patch_is_padded"],
+    "regions are bool, in the order TC, WT, ET, and MSD's values are others": [
+        f"{HERE}::test_regions_are_float_in_the_order_of_the_model_zoo",
+        "data/test_dataset_json.py::test_msd_is_loaded_with_its_own_convention",
+    ],
+    "label conventions": [f"{HERE}::test_label_conventions_are_those_of_the_table"],
+    "BraTS 2023 and MSD share the label set 1, 2, 3": ["data/test_convention.py::test_1_2_3_alone_are_never_guessed"],
+    "MSD's channels are FLAIR, T1, T1ce, T2; BraTS 2023 names modalities otherwise": [
+        "data/test_dataset_json.py::test_msd_channels_are_flair_first",
+        "data/test_brats_folder.py::test_names_of_2023_are_the_same_modalities",
+    ],
+    "another worker count gives another augmentation": [
+        "handlers/test_epoch_seed.py::test_two_workers_give_the_same_order_and_augmentation_as_none",
+        "study/test_run_tracker.py::test_worker_count_versions_commit_split_and_settings_are_parameters",
+    ],
+    "a persistent cache serves teacher and students": [f"{CACHE}::test_files_are_shared_by_folds_and_not_by_settings"],
+    # metrics
+    "DiceMetric drops empty references": [
+        "metrics/test_region_dice.py::test_a_region_empty_in_all_cases_is_one_and_a_false_positive_zero",
+    ],
+    "HD95 of a missed tumour is NaN": [
+        "metrics/test_region_scores.py::test_missed_region_scores_zero_and_the_penalty",
+        "metrics/test_region_scores.py::test_both_empty_is_perfect_and_has_no_sensitivity",
+    ],
+    "DiceLoss of soft targets is not 0 at equality": [
+        "losses/test_soft_dice_bce.py::test_minimum_at_equality_is_the_entropy_of_the_teacher",
+        f"{HERE}::test_monais_dice_loss_is_not_0_at_equality_of_soft_targets",
+    ],
+    "HD95 is for the final evaluation": [f"{HERE}::test_validation_computes_dice_alone"],
+    # bundles
+    "verify_metadata downloads its schema": ["bundles/test_verify_bundles.py::test_metadata_network_and_export_pass"],
+    "required ids": [
+        "bundles/test_verify_bundles.py::test_training_and_evaluation_have_the_required_ids",
+        "bundles/test_verify_bundles.py::test_inference_has_the_required_ids_before_there_is_any_input",
+    ],
+    "a student's output is one label map of 1, 2, 3": [
+        f"{INFERENCE}::test_label_map_has_the_inputs_own_voxels",
+        f"{INFERENCE}::test_enhancing_lies_over_core_over_oedema",
+    ],
+    "consumers break on other orders of transforms": [
+        f"{INFERENCE}::test_transforms_stand_as_monai_label_and_deploy_need_them",
+        f"{INFERENCE}::test_dicom_series_is_a_datalist_entry",
+    ],
+    "exactly one .pt in models, and inference.json": [
+        "study/test_export.py::test_bundle_has_every_file_and_one_set_of_weights",
+    ],
+    # MLflow
+    "the file store is refused, and MONAI's and MLflow's default stores differ": [
+        f"{TRACKER}::test_a_finished_run_stands_under_its_study_with_tags_keys_and_steps",
+        "tracking/test_server.py::test_the_script_answers_in_a_browser_and_ends_at_ctrl_c",
+    ],
+    "MLFLOW_TRACKING_URI beats the argument": [f"{TRACKER}::test_the_environment_names_the_store"],
+    "MLFlowHandler appends to any unfinished run, and a crashed one stays RUNNING": [
+        f"{TRACKER}::test_a_killed_run_is_continued_and_no_step_is_told_twice",
+        f"{TRACKER}::test_a_crash_is_seen_in_the_status",
+        f"{TRACKER}::test_a_run_that_is_ended_at_the_very_end_of_a_process_has_its_status_sent",
+    ],
+    "metric names": ["tracking/test_names.py::test_legal_names_are_those_that_mlflow_takes"],
+    "parallel first writers race": [f"{TRACKER}::test_two_first_writers_make_one_schema_one_experiment_and_one_study"],
+}
+
+
+@pytest.mark.parametrize("trap", TRAPS)
+def test_every_trap_has_tests_that_exist(trap: str) -> None:
+    assert TRAPS[trap]
+    assert not missing(TRAPS[trap])
+
+
+# --- packaging ---
+
+
+def setup_cfg() -> configparser.ConfigParser:
+    parser = configparser.ConfigParser()
+    parser.read(ROOT / "setup.cfg")
+    return parser
+
+
+def test_settings_stand_where_the_tools_read_them() -> None:
+    pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert pyproject["build-system"]["requires"]
+    assert set(pyproject["tool"]) == {"ruff"}
+    assert {"metadata", "options", "tool:pytest", "mypy"} <= set(setup_cfg().sections())
+
+
+def test_every_requirement_has_a_tested_version() -> None:
+    cfg = setup_cfg()
+    needed = [*cfg["options"]["install_requires"].splitlines(), *cfg["options.extras_require"]["test"].splitlines()]
+    names = {line.strip().split(">=")[0].split(",")[0].lower() for line in needed if line.strip()[:1] not in ("", "#")}
+    pins = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if line and not line.startswith("#")]
+    assert all(line.count("==") == 1 for line in pins)
+    assert names <= {line.split("==")[0].lower() for line in pins}
+    assert "torch>=2.8" in cfg["options"]["install_requires"]
+
+
+def targets(node: Any) -> set[str]:
+    """Every _target_ of a nested configuration."""
+    if isinstance(node, dict):
+        own = {value for name, value in node.items() if name.split("#")[-1] == "_target_"}
+        return own.union(*(targets(value) for value in node.values()))
+    return set().union(*(targets(value) for value in node)) if isinstance(node, list) else set()
+
+
+@pytest.mark.parametrize("path", YAMLS, ids=lambda path: f"{path.parts[-3]}/{path.name}")
+def test_every_target_resolves_from_any_folder(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    locator = ComponentLocator()
+    for target in targets(yaml.safe_load(path.read_text())):
+        if "." not in target:
+            modules = locator.get_component_module_name(target)
+            assert isinstance(modules, str), f"{target} is in {modules}: write its full name"
+        else:
+            module, _, name = target.rpartition(".")
+            try:
+                assert hasattr(importlib.import_module(module), name), target
+            except ModuleNotFoundError:  # a method of a class
+                module, _, owner = module.rpartition(".")
+                assert hasattr(getattr(importlib.import_module(module), owner), name), target
+
+
+# --- engine ---
+
+
+class Traced(nn.Module):
+    """A network that notes when it runs."""
+
+    def __init__(self, name: str, channels: int, events: list[str]) -> None:
+        super().__init__()
+        self.layer, self.name, self.events = nn.Conv3d(channels, 3, 1), name, events
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        self.events.append(f"{self.name}, {'with' if torch.is_grad_enabled() else 'without'} gradients")
+        return self.layer(image)
+
+
+def trainer_of(events: list[str], loss: nn.Module, batches: int = 1, **settings: Any) -> SupervisedTrainer:
+    network = Traced("student", 1, events)
+    batch = {"image": torch.randn(2, 2, 4, 4, 4), "label": torch.ones(2, 3, 4, 4, 4), "subject": ["a", "b"]}
+    return SupervisedTrainer(
+        device=torch.device("cpu"),
+        max_epochs=1,
+        train_data_loader=[batch] * batches,
+        network=network,
+        optimizer=torch.optim.SGD(network.parameters(), 0.1),
+        loss_function=loss,
+        prepare_batch=PrepareBatch(["t1", "t1ce"], ["t1ce"]),
+        decollate=False,
+        **settings,
+    )
+
+
+def test_events_of_a_step_come_in_the_order_that_handlers_rely_on() -> None:
+    events: list[str] = []
+    trainer = trainer_of(events, nn.MSELoss())
+    for event in [*IterationEvents, Events.ITERATION_STARTED, Events.ITERATION_COMPLETED]:
+        trainer.add_event_handler(event, lambda engine, name=event.name: events.append(name))
+    trainer.run()
+    assert [event for event in events if not event.startswith("INNER")] == [
+        "ITERATION_STARTED", "student, with gradients", "FORWARD_COMPLETED", "LOSS_COMPLETED", "BACKWARD_COMPLETED",
+        "MODEL_COMPLETED", "ITERATION_COMPLETED",
+    ]  # fmt: skip
+
+
+def handler_for(loss: DistillationLoss, events: list[str]) -> TeacherHandler:
+    head, inferer = RegionsHead(), AutocastInferer("cpu", "fp32")
+    teacher = Traced("teacher", 2, events)
+    both = ["t1", "t1ce"]
+    return TeacherHandler(teacher, head, head, loss, both, both, ["t1ce"], inferer, [4, 4, 4])
+
+
+def distilling() -> DistillationLoss:
+    return DistillationLoss(SegmentationLoss(RegionsHead()), 0.5, {"kd": {"weight": 1.0, "term": SoftDiceBCE()}})
+
+
+def test_the_teacher_handler_is_attached_before_the_engine_has_a_network() -> None:
+    engine = Engine(lambda engine, batch: None)
+    engine.register_events(*IterationEvents)
+    handler_for(distilling(), []).attach(engine)
+    assert not hasattr(engine, "network")
+
+
+def test_the_teacher_runs_before_the_student_and_gives_no_inference_tensors() -> None:
+    events, loss = [], distilling()  # type: ignore[var-annotated]
+    trainer = trainer_of(events, loss)
+    handler_for(loss, events).attach(trainer)
+
+    @trainer.on(IterationEvents.FORWARD_COMPLETED)
+    def look(engine: Engine) -> None:
+        assert loss._slot is not None
+        logits = loss._slot[1].logits
+        assert not logits.is_inference()
+        assert not logits.requires_grad
+
+    trainer.run()
+    assert events == ["teacher, without gradients", "student, with gradients"]
+
+
+def test_named_terms_are_detached_scalars() -> None:
+    seen, loss = [], distilling()  # type: ignore[var-annotated]
+    trainer = trainer_of([], loss)
+    handler_for(loss, []).attach(trainer)
+    trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda engine: seen.append(engine.state.output["terms"]))
+    trainer.run()
+    assert set(seen[0]) == {"segmentation", "kd"}
+    assert all(value.ndim == 0 and not value.requires_grad for value in seen[0].values())
+
+
+def test_ignites_own_nan_handler_would_let_a_run_finish() -> None:
+    class NaN(nn.Module):
+        def forward(self, logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+            return logits.mean() * float("nan")
+
+    trainer = trainer_of([], NaN(), batches=3)
+    trainer.add_event_handler(Events.ITERATION_COMPLETED, TerminateOnNan())
+    trainer.run()  # no exception: whoever looks at the end sees a run that ended
+    assert trainer.state.iteration == 1
+
+
+def network_of(bundle: Path, **settings: Any) -> nn.Module:
+    parser = ConfigParser(ConfigParser.load_config_file(bundle / "configs" / "train.yaml"))
+    parser.update({"width": 2, **settings})
+    network: nn.Module = parser.get_parsed_content("network_def")
+    return network
+
+
+@pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
+def test_the_network_of_the_paper_has_a_convolution_before_an_upsampling_that_narrows(bundle: Path) -> None:
+    """Five levels, four max-pools, two Conv-InstanceNorm-LeakyReLU each, trilinear upsampling."""
+    modules = list(network_of(bundle).modules())
+    kinds = [type(module).__name__ for module in modules]
+    assert kinds.count("MaxPool3d") == 4
+    assert kinds.count("InstanceNorm3d") == kinds.count("LeakyReLU") == 2 * (5 + 4)
+    upsamplings = [module for module in modules if isinstance(module, nn.Upsample)]
+    assert [module.mode for module in upsamplings] == ["trilinear"] * 4
+    pointwise = [module for module in modules if isinstance(module, nn.Conv3d) and set(module.kernel_size) == {1}]
+    assert len(pointwise) == 3 + 1  # the uppermost level keeps its width; and the last layer
+
+
+@pytest.mark.parametrize("path", YAMLS, ids=lambda path: f"{path.parts[-3]}/{path.name}")
+def test_no_configuration_uses_monais_amp(path: Path) -> None:
+    assert "amp:" not in path.read_text()
+
+
+@pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
+def test_what_is_saved_is_the_plain_network(bundle: Path) -> None:
+    """`network_def`, and neither the trainer's nor a wrapped one."""
+    config = yaml.safe_load((bundle / "configs" / "train.yaml").read_text())
+    assert config["validate"]["best"]["network"] == "@network_def"
+    (resume,) = [item for item in config["train"]["handlers"] if item["_target_"].endswith("ResumeHandler")]
+    assert resume["objects"]["network"] == "@network_def"
+
+
+# --- data ---
+
+
+def random_transforms(bundle: Path, roi: list[int]) -> Any:
+    parser = ConfigParser(ConfigParser.load_config_file(bundle / "configs" / "train.yaml"))
+    parser["roi_size"] = roi
+    return parser.get_parsed_content("train#random_transforms")
+
+
+def cached_sample(*sides: int) -> dict[str, Any]:
+    """As a cache holds it."""
+    label = torch.zeros(1, *sides, dtype=torch.uint8)
+    label[:, :3, :3, :3], label[:, 0, 0, 0], label[:, 1, 1, 1] = 2, 1, 4
+    image = MetaTensor(torch.randn(2, *sides, generator=torch.Generator().manual_seed(0)).half())
+    return {"image": image, "label": MetaTensor(label), "subject": "a"}
+
+
+@pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
+def test_the_shipped_random_transforms_write_nothing_into_the_cache(bundle: Path) -> None:
+    sample = cached_sample(8, 8, 8)
+    before = copy.deepcopy(sample)
+    dataset = SeededDataset([sample], random_transforms(bundle, [8, 8, 8]), seed=0)  # type: ignore[arg-type]
+    seen = [item for epoch in range(8) for item in dataset[(epoch, 0, 0)]]
+    assert not any(torch.equal(seen[0]["image"], other["image"]) for other in seen[1:])
+    for name in ("image", "label"):
+        assert torch.equal(sample[name], before[name])
+        assert sample[name].applied_operations == before[name].applied_operations
+        assert sample[name].dtype == before[name].dtype
+
+
+@pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
+def test_a_brain_smaller_than_the_patch_is_padded(bundle: Path) -> None:
+    dataset = SeededDataset([cached_sample(5, 9, 6)], random_transforms(bundle, [8, 8, 8]), 0)  # type: ignore[arg-type]
+    (item,) = dataset[0]
+    assert item["image"].shape == (2, 8, 8, 8)
+    assert item["label"].shape == (3, 8, 8, 8)
+    assert (item["image"].dtype, item["label"].dtype) == (torch.float32, torch.float32)
+
+
+@pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
+def test_regions_are_made_after_the_random_crop(bundle: Path) -> None:
+    config = yaml.safe_load((bundle / "configs" / "train.yaml").read_text())
+    order = [item["_target_"] for item in config["train"]["random_transforms"]["transforms"]]
+    assert order[-1] == "kd_monai.data.LabelToRegions"
+    assert order.index("SpatialPadd") < order.index("RandCropByPosNegLabeld") < len(order) - 1
+
+
+def test_regions_are_float_in_the_order_of_the_model_zoo() -> None:
+    label = torch.tensor([0, 1, 2, 4], dtype=torch.uint8).reshape(1, 4, 1, 1)
+    regions = LabelToRegions()({"label": label})["label"]
+    assert REGIONS == ("TC", "WT", "ET")
+    assert regions.dtype == torch.float32
+    assert regions.flatten(1).tolist() == [[0, 1, 0, 1], [0, 1, 1, 1], [0, 0, 0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("name", "regions"),
+    [
+        ("brats2018", {"TC": {1, 4}, "WT": {1, 2, 4}, "ET": {4}}),
+        ("brats2023", {"TC": {1, 3}, "WT": {1, 2, 3}, "ET": {3}}),
+        ("brats2024", {"TC": {1, 3}, "WT": {1, 2, 3}, "ET": {3}}),
+        ("msd", {"TC": {2, 3}, "WT": {1, 2, 3}, "ET": {3}}),
+    ],
+)
+def test_label_conventions_are_those_of_the_table(name: str, regions: dict[str, set[int]]) -> None:
+    convention = LABEL_CONVENTIONS[name]
+    assert {region: set(values) for region, values in convention.regions.items()} == regions
+    assert (4 in convention.others) == (name == "brats2024")
+
+
+# --- metrics ---
+
+
+def test_monais_dice_loss_is_not_0_at_equality_of_soft_targets() -> None:
+    soft = torch.full((1, 1, 2, 2, 2), 0.5)
+    assert DiceLoss()(soft, soft) > 0.1
+    assert DiceLoss(soft_label=True)(soft, soft) == pytest.approx(0, abs=1e-4)
+
+
+@pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
+def test_validation_computes_dice_alone(bundle: Path) -> None:
+    validate = yaml.safe_load((bundle / "configs" / "train.yaml").read_text())["validate"]
+    assert list(validate["key_metric"]) == ["dice_mean"]
+    assert set(validate["evaluator"]["additional_metrics"]) == {"loss"}

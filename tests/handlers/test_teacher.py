@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -76,9 +75,9 @@ class Setup:
             self.handler.attach(self.trainer)
 
 
-@pytest.fixture()
-def kdnet() -> Iterator[Setup]:
-    yield Setup(kdnet_terms())
+@pytest.fixture
+def kdnet() -> Setup:
+    return Setup(kdnet_terms())
 
 
 def test_student_learns_and_teacher_stays_as_it_was(kdnet: Setup) -> None:

@@ -14,7 +14,9 @@ from kd_monai.handlers.checkpoint import save_atomically
 
 
 class BestModelHandler:
-    """Write the network's state_dict whenever a validation metric rises above its best; of several processes, the first.
+    """Write the network's state_dict whenever a validation metric rises above its best.
+
+    Of several processes the first writes.
 
     Args:
         network: the plain module (not a compiled one: its keys would carry a prefix).
