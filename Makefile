@@ -22,14 +22,16 @@ CACHE ?=#               memory, disk (memory)
 OUT ?= runs#            where runs are written
 FORCE ?=#               1 does again what is done
 TEACHER ?=#             run folder of a teacher, in place of training one
-SET ?=#                 id=value of the bundle's configuration, for example learning_rate=0.001
+SET ?=#                 id=value of the bundle's configuration, several with a space between: width=12 learning_rate=0.001
 INPUT ?=#               predict: a NIfTI file, or a folder
-RUN ?=#                 predict: run folder of the student (or teacher)
+RUN ?=#                 predict, evaluate: run folder of the student (or teacher)
+PROBABILITIES ?=#       predict: 1 writes probabilities of TC, WT, ET
+CHECK_SKULL_STRIPPED ?=#  predict: False leaves the check out
 PREDICTIONS ?= predictions#  predict: where label maps are written
 PORT ?= 5000#           mlflow: port on 127.0.0.1
-PHANTOM ?= data/phantom#  phantom: where it is written
 SUBJECTS ?= 30#         phantom: how many subjects
-SPACING_MM ?= 2#        phantom: 1 or 2
+SPACING_MM ?= $(if $(filter paper,$(RECIPE)),1,2)#  phantom: 1 or 2
+PHANTOM ?= data/phantom-$(SPACING_MM)mm#  phantom: where it is written
 
 # --- the environment -----------------------------------------------------------------------------
 PYTHON ?= python3
@@ -42,9 +44,9 @@ INSTALLED := $(VENV)/.installed
 
 $(INSTALLED): setup.cfg pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; $(PYTHON) is older. Name another: make PYTHON=python3.12" >&2; exit 1; }
-	test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	$(PY) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	$(PY) -m pip install -q --upgrade pip
-	$(PY) -m pip install -q -c constraints.txt $(if $(TORCH_INDEX_URL),--index-url $(TORCH_INDEX_URL)) torch
+	$(PY) -m pip install -q -c constraints.txt $(if $(TORCH_INDEX_URL),--no-deps --index-url $(TORCH_INDEX_URL)) torch
 	$(PY) -m pip install -q -c constraints.txt -e '.[test]'
 	@touch $@
 
@@ -53,35 +55,40 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export MLFLOW_DISABLE_TELEMETRY ?= true
 
 # --- what the verbs share ------------------------------------------------------------------------
-NEEDS := $(INSTALLED) $(if $(strip $(DATA)),,phantom)
+GIVEN_DATA := $(strip $(DATA))
+NEEDS := $(INSTALLED) $(if $(GIVEN_DATA),,$(PHANTOM)/.complete)
 lower = $(shell echo $(1) | tr 'A-Z_' 'a-z-')
 option = $(if $(strip $($(1))),--$(call lower,$(1)) '$(strip $($(1)))')
 DATA := $(or $(strip $(DATA)),$(PHANTOM))
 options = $(foreach name,$(1),$(call option,$(name)))
-TRAINING := DATA LABELS MODALITY TEACHER_MODALITIES METHOD NETWORK RECIPE FOLD FOLDS SPLIT SEED EPOCHS N_SUBJECTS DEVICE CACHE OUT FORCE TEACHER SET
+settings = $(foreach pair,$(SET),--set '$(pair)')
+WRITE_PHANTOM = $(PY) pipelines/phantom.py --out '$(PHANTOM)' --subjects $(SUBJECTS) --spacing-mm $(SPACING_MM) && touch '$(PHANTOM)/.complete'
+TRAINING := DATA LABELS MODALITY TEACHER_MODALITIES METHOD NETWORK RECIPE FOLD FOLDS SPLIT SEED EPOCHS N_SUBJECTS DEVICE CACHE OUT FORCE TEACHER
 
 .PHONY: help install demo teacher baseline student evaluate compare predict mlflow phantom verify-bundles test lint
 help: ## print the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 install: $(INSTALLED) ## make the environment in .venv
 demo: $(NEEDS) ## phantom, teacher, baseline, student, one table: at most 15 minutes on two cores
-	$(PY) pipelines/demo.py $(call options,$(TRAINING))
+	$(PY) pipelines/demo.py $(call options,$(TRAINING)) $(settings)
 teacher: $(NEEDS) ## train and score the multi-modal teacher
-	$(PY) pipelines/teacher.py $(call options,$(TRAINING))
+	$(PY) pipelines/teacher.py $(call options,$(TRAINING)) $(settings)
 baseline: $(NEEDS) ## train and score the mono-modal baseline
-	$(PY) pipelines/baseline.py $(call options,$(TRAINING))
+	$(PY) pipelines/baseline.py $(call options,$(TRAINING)) $(settings)
 student: $(NEEDS) ## train and score the mono-modal student, and its teacher if there is none
-	$(PY) pipelines/student.py $(call options,$(TRAINING))
+	$(PY) pipelines/student.py $(call options,$(TRAINING)) $(settings)
 evaluate: $(INSTALLED) ## score finished runs under OUT that have no scores yet (FORCE=1: all), or RUN=folder
-	$(PY) pipelines/evaluate.py $(call options,OUT RUN DATA DEVICE) $(if $(strip $(FORCE)),--force)
+	$(PY) pipelines/evaluate.py $(call options,OUT RUN DEVICE) $(if $(GIVEN_DATA),--data '$(GIVEN_DATA)') $(if $(strip $(FORCE)),--force)
 compare: $(INSTALLED) ## teacher, baseline and student side by side: a table and OUT/comparison.csv
 	$(PY) pipelines/compare.py $(call options,OUT MODALITY)
 predict: $(INSTALLED) ## segment INPUT with RUN's network; label maps under PREDICTIONS
-	$(PY) pipelines/predict.py $(call options,RUN INPUT LABELS DEVICE) --out '$(PREDICTIONS)'
+	$(PY) pipelines/predict.py $(call options,RUN INPUT LABELS DEVICE) --out '$(PREDICTIONS)' $(if $(strip $(PROBABILITIES)),--probabilities) $(if $(strip $(CHECK_SKULL_STRIPPED)),--check_skull_stripped '$(strip $(CHECK_SKULL_STRIPPED))')
 mlflow: $(INSTALLED) ## serve the runs under OUT on 127.0.0.1:PORT
 	$(PY) pipelines/serve.py $(call options,OUT PORT)
 phantom: $(INSTALLED) ## write the phantom data set
-	$(PY) pipelines/phantom.py --out $(PHANTOM) --subjects $(SUBJECTS) --spacing-mm $(SPACING_MM)
+	$(WRITE_PHANTOM)
+$(PHANTOM)/.complete: | $(INSTALLED)
+	$(WRITE_PHANTOM)
 verify-bundles: $(INSTALLED) ## MONAI's own checks of both bundles, offline
 	$(PY) pipelines/verify_bundles.py
 test: $(INSTALLED) ## the tests; real cases where KD_MONAI_BRATS names a folder

@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 import argparse
-import logging
-import sys
 from pathlib import Path
 
 from kd_monai.brats import parse_modalities
+from kd_monai.study.command import run_command
 from kd_monai.study.compare import compare
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main() -> None:
     """Parse, call, print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("runs"), help="folder of the runs (default %(default)s)")
     parser.add_argument("--modality", default="", help="show what reads this alone, for example t1ce or t1-t2")
     parser.add_argument("--runs", type=Path, nargs="+", help="compare these run folders alone")
-    options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    try:
-        modality = "-".join(parse_modalities(options.modality)) if options.modality else None
-        comparison = compare(options.out, modality, options.runs)
-        print(comparison.text)
-        comparison.publish()
-    except ValueError as problem:
-        print(problem, file=sys.stderr)
-        return 2
-    return 0
+    options = parser.parse_args()
+    modality = "-".join(parse_modalities(options.modality)) if options.modality else None
+    comparison = compare(options.out, modality, options.runs)
+    print(comparison.text)
+    comparison.publish()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

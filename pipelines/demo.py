@@ -4,7 +4,7 @@ import time
 
 from kd_monai.study.command import run_command
 from kd_monai.study.fixed_mask import write_fixed_mask
-from kd_monai.study.roles import compare_and_tell, evaluate_run, train_baseline, train_student, train_teacher
+from kd_monai.study.roles import NOTHING, compare_and_tell, evaluate_run, train_baseline, train_student, train_teacher
 from kd_monai.study.variables import read_variables
 
 
@@ -19,8 +19,11 @@ def main() -> None:
         runs.append(train(given))
         evaluate_run(runs[-1], given)
         given.teacher = given.teacher or str(runs[0].path)  # FORCE=1 trains it once
-    mask = write_fixed_mask(runs[-1].path, runs[-1].datalist)
-    print(compare_and_tell(runs[-1].path.parent, [*(run.path for run in runs), mask]))
+    if runs[-1].record["n_test"]:
+        write_fixed_mask(runs[-1].path, runs[-1].datalist)
+        print(compare_and_tell(runs[-1].path.parent))
+    else:
+        print(NOTHING)
     print(f"{(time.monotonic() - began) / 60:.1f} minutes. The runs: make mlflow OUT={runs[-1].path.parent}")
 
 

@@ -1,13 +1,13 @@
 """Score finished runs on their test folds: one (--run), or all of a folder that have no scores yet (--out)."""
 
 import argparse
-import json
 from pathlib import Path
 
 from kd_monai.study.command import run_command
 from kd_monai.study.compare import compare
-from kd_monai.study.export import export_bundle
-from kd_monai.study.launch import STUDENT, TEACHER, evaluate
+from kd_monai.study.roles import NOTHING
+from kd_monai.study.run_bundle import finished_runs
+from kd_monai.study.score import score
 
 
 def main() -> None:
@@ -20,17 +20,11 @@ def main() -> None:
     parser.add_argument("--force", action="store_true", help="score again what is scored")
     given = parser.parse_args()
     overrides = {"dataset_dir": given.data, "device": given.device}
-    folders = [given.run] if given.run else sorted(file.parent for file in given.out.glob("*/run.json"))
-    for folder in folders:
-        record = json.loads((folder / "run.json").read_text())
-        if record["role"] == "fixed_mask" or (record["status"] != "FINISHED" and not given.run) or not record["n_test"]:
-            continue
-        if (folder / "cases.csv").is_file() and not given.force:
-            continue
-        template = TEACHER if record["role"] == "teacher" else STUDENT
-        evaluate(template, folder, {name: value for name, value in overrides.items() if value})
-        export_bundle(folder, template, folder / "bundle")
-    print(compare(given.run.parent if given.run else given.out, runs=[given.run] if given.run else None).text)
+    overrides = {name: value for name, value in overrides.items() if value}
+    folders = [given.run] if given.run else finished_runs(given.out)
+    scored = [score(folder, overrides, given.force) for folder in folders]
+    chosen = [path.parent for path in scored if path] if given.run else None
+    print(NOTHING if folders and not any(scored) else compare(given.out, runs=chosen).text)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Parse, call, say where the data lie."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder of the data set; a complete one is kept")
-    parser.add_argument("--subjects", type=int, default=24, help="number of subjects (default %(default)s)")
+    parser.add_argument("--subjects", type=int, default=30, help="number of subjects (default %(default)s)")
     parser.add_argument("--spacing-mm", type=int, choices=(1, 2), default=2, help="voxel side (default %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the data set (default %(default)s)")
     options = parser.parse_args(arguments)

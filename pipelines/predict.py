@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import logging
 from pathlib import Path
 
 from kd_monai.brats import LABEL_CONVENTIONS
+from kd_monai.study.command import run_command
 from kd_monai.study.predict import predict
 from kd_monai.study.run_bundle import bundle_of
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main() -> None:
     """Parse, call, say where the label maps lie."""
     parser = argparse.ArgumentParser(description=__doc__)
     network = parser.add_mutually_exclusive_group(required=True)
@@ -26,25 +26,19 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--check_skull_stripped", choices=("True", "False"), default="True", help="(%(default)s)")
     parser.add_argument("--bf16", action="store_true", help="faster where processor or GPU has bf16")
     parser.add_argument("--device", help="cpu, cuda, cuda:1, ... (default: a GPU where there is one)")
-    options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    for name in ("monai.bundle.workflows", "ignite.engine"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # what went wrong is said once, below
-    try:
-        written = predict(
-            options.bundle or bundle_of(options.run),
-            options.input,
-            options.out,
-            labels=options.labels,
-            probabilities=options.probabilities,
-            check_skull_stripped=options.check_skull_stripped == "True",
-            bf16=options.bf16,
-            device=options.device,
-        )
-    except (OSError, ValueError) as problem:
-        parser.exit(2, f"{problem}\n")
+    options = parser.parse_args()
+    written = predict(
+        options.bundle or bundle_of(options.run),
+        options.input,
+        options.out,
+        labels=options.labels,
+        probabilities=options.probabilities,
+        check_skull_stripped=options.check_skull_stripped == "True",
+        bf16=options.bf16,
+        device=options.device,
+    )
     print(f"{len(written)} written to {options.out}")
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -6,10 +6,11 @@ import argparse
 import sys
 from pathlib import Path
 
+from kd_monai.study.command import run_command
 from kd_monai.tracking import serve, tracking_uri
 
 
-def main() -> int:
+def main() -> None:
     """Parse, call, done."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
@@ -20,8 +21,8 @@ def main() -> int:
     uri = tracking_uri(arguments.out)
     print(f"MLflow shows {uri} at http://127.0.0.1:{arguments.port} (Ctrl-C ends it).", flush=True)
     print("Switch its upper left corner from GenAI to 'Model training' and open the experiment.", flush=True)
-    return serve(uri, port=arguments.port)
+    sys.exit(serve(uri, port=arguments.port))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_command(main)

@@ -146,6 +146,8 @@ def test_subject_in_two_folds_is_refused(
         ({"labels": "brats2019"}, "LABELS must be auto or one of"),
         ({"fold": "3"}, "FOLD must be one of 0, 1, 2, all"),
         ({"data": "nowhere"}, "DATA must name a folder"),
+        ({"device": "gpu"}, "DEVICE must be a device of this machine"),
+        ({"cache": "disc"}, "CACHE must be memory or disk"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )

@@ -1,4 +1,4 @@
-"""Who may import whom: pipelines everything, study everything but pipelines, and so on down to brats and outputs."""
+"""Who may import whom: pipelines everything, study everything but pipelines, and so on down to atomic, brats and outputs."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ ROOT = Path(__file__).parents[1]
 SRC = ROOT / "src" / "kd_monai"
 FILES = sorted([*SRC.rglob("*.py"), *(ROOT / "pipelines").glob("*.py")])
 
-BASE = {"brats", "outputs"}
+BASE = {"atomic", "brats", "outputs"}
 MIDDLE = {"metrics", "losses", "networks", "data"}
 MAY_IMPORT = {
     "pipelines": BASE | MIDDLE | {"handlers", "tracking", "inferers", "study"},
     "study": BASE | MIDDLE | {"handlers", "tracking", "inferers"},
     **dict.fromkeys(("handlers", "tracking", "inferers"), BASE | MIDDLE - {"data"}),
     **dict.fromkeys(MIDDLE, BASE),
+    "atomic": set(),
     "brats": set(),
     "outputs": set(),
     "__init__": set(),

@@ -312,14 +312,16 @@ def test_the_teacher_runs_before_the_student_and_gives_no_inference_tensors() ->
         assert not logits.requires_grad
 
     trainer.run()
-    assert events == ["teacher, without gradients", "student, with gradients"]
+    dry, step = events[:2], events[2:]
+    assert dry == ["teacher, without gradients", "student, without gradients"]
+    assert step == ["teacher, without gradients", "student, with gradients"]
 
 
 def test_named_terms_are_detached_scalars() -> None:
     seen, loss = [], distilling()  # type: ignore[var-annotated]
     trainer = trainer_of([], loss)
     handler_for(loss, []).attach(trainer)
-    trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda engine: seen.append(engine.state.output["terms"]))
+    trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda engine: seen.append(dict(loss.named)))
     trainer.run()
     assert set(seen[0]) == {"segmentation", "kd"}
     assert all(value.ndim == 0 and not value.requires_grad for value in seen[0].values())

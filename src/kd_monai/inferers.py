@@ -23,6 +23,17 @@ def has_fast_bf16(device: torch.device | str) -> bool:
     return False
 
 
+def resolved_precision(device: torch.device | str, precision: Precision = "auto") -> Literal["bf16", "fp32"]:
+    """What `precision` comes to on this device.
+
+    Raises:
+        ValueError: an unknown precision.
+    """
+    if precision not in ("auto", "bf16", "fp32"):
+        raise ValueError(f"`precision` must be 'auto', 'bf16' or 'fp32'; got {precision!r}.")
+    return "bf16" if precision == "bf16" or (precision == "auto" and has_fast_bf16(device)) else "fp32"
+
+
 def autocast(device: torch.device | str, precision: Precision = "auto") -> torch.autocast:
     """The autocast context of a forward pass; MONAI's own `amp=True` knows CUDA alone and does nothing on a CPU.
 
@@ -33,9 +44,7 @@ def autocast(device: torch.device | str, precision: Precision = "auto") -> torch
     Raises:
         ValueError: an unknown precision.
     """
-    if precision not in ("auto", "bf16", "fp32"):
-        raise ValueError(f"`precision` must be 'auto', 'bf16' or 'fp32'; got {precision!r}.")
-    enabled = precision == "bf16" or (precision == "auto" and has_fast_bf16(device))
+    enabled = resolved_precision(device, precision) == "bf16"
     return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=enabled)
 
 
@@ -85,7 +94,7 @@ class AutocastSlidingWindowInferer(SlidingWindowInferer):
 
         def forward(window: Tensor) -> Tensor:
             with autocast(self.network_device, self.precision):
-                return network(window.as_subclass(Tensor)).float()
+                return network(window).float()
 
         with torch.no_grad():
             # MONAI gives the logits the image's metadata, which Invertd needs

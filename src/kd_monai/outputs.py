@@ -23,6 +23,9 @@ class Head(Protocol):
     def region_probabilities(self, logits: Tensor) -> Tensor:
         """Probabilities of TC, WT, ET, ``B 3 H W D``."""
 
+    def mean_logits(self, logits: list[Tensor]) -> Tensor:
+        """Logits ``B C H W D`` of the mean of several networks' untempered probabilities."""
+
 
 @dataclass
 class Outputs:
@@ -53,9 +56,17 @@ class Outputs:
         if name not in self.features:
             raise KeyError(
                 f"A feature term reads tapped layers only; got {name!r}, tapped are {sorted(self.features)}. "
-                "Name the layer in `taps` (student) or `teacher_taps` of the configuration."
+                "A term says which layers it reads in its `pairs` (teacher, student)."
             )
         return self.features[name].float()
+
+    def detached(self) -> Outputs:
+        """The same values outside the graph that made them."""
+        features, extras = (
+            {name: value.detach() if isinstance(value, Tensor) else value for name, value in group.items()}
+            for group in (self.features, self.extras)
+        )
+        return Outputs(self.logits.detach(), self.head, features, extras)
 
 
 @dataclass

@@ -2,67 +2,57 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import nibabel as nib
 import numpy as np
 import pytest
 from bundle_samples import as_labels, brain, save
 
+from tiny import pipeline
+
 Make = Callable[..., Path]
 
 
-@pytest.fixture(scope="module")
-def pipeline() -> ModuleType:
-    path = Path(__file__).parents[2] / "pipelines" / "predict.py"
-    spec = importlib.util.spec_from_file_location("predict_pipeline", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+Predict = Callable[[list[str]], int]
+
+
+@pytest.fixture
+def predict(monkeypatch: pytest.MonkeyPatch) -> Predict:
+    """Its exit status."""
+    return lambda line: pipeline("predict", line, monkeypatch)
 
 
 @pytest.mark.parametrize(("labels", "values"), [("brats2023", (1, 2, 3)), ("brats2018", (1, 2, 4)), ("msd", (2, 1, 3))])
 def test_label_map_in_the_convention_asked_for(
-    labels: str, values: tuple[int, int, int], tmp_path: Path, make_bundle: Make, pipeline: ModuleType
+    labels: str, values: tuple[int, int, int], tmp_path: Path, make_bundle: Make, predict: Predict
 ) -> None:
     image = save(brain(), tmp_path / "image.nii.gz")
     bundle = make_bundle(image=brain())
-    pipeline.main(["--bundle", str(bundle), "--input", str(image), "--out", str(tmp_path / "out"), "--labels", labels])
+    predict(["--bundle", str(bundle), "--input", str(image), "--out", str(tmp_path / "out"), "--labels", labels])
     written = np.asanyarray(nib.load(tmp_path / "out" / "image_seg.nii.gz").dataobj)
     np.testing.assert_array_equal(written, as_labels(brain(), values))
 
 
-def test_probabilities_on_request(tmp_path: Path, make_bundle: Make, pipeline: ModuleType) -> None:
+def test_probabilities_on_request(tmp_path: Path, make_bundle: Make, predict: Predict) -> None:
     image, out = save(brain(), tmp_path / "image.nii.gz"), tmp_path / "out"
-    pipeline.main(
-        ["--bundle", str(make_bundle(image=brain())), "--input", str(image), "--out", str(out), "--probabilities"]
-    )
+    predict(["--bundle", str(make_bundle(image=brain())), "--input", str(image), "--out", str(out), "--probabilities"])
     assert nib.load(out / "image_prob.nii.gz").shape == (30, 36, 32, 3)
 
 
 def test_bad_input_ends_with_its_reason_alone(
-    tmp_path: Path, make_bundle: Make, pipeline: ModuleType, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, make_bundle: Make, predict: Predict, capsys: pytest.CaptureFixture[str]
 ) -> None:
     image = save(np.ones((90, 90, 90), np.float32), tmp_path / "head.nii.gz")
-    with pytest.raises(SystemExit) as stop:
-        pipeline.main(
-            ["--bundle", str(make_bundle(image=brain())), "--input", str(image), "--out", str(tmp_path / "out")]
-        )
-    assert stop.value.code == 2
+    line = ["--bundle", str(make_bundle(image=brain())), "--input", str(image), "--out", str(tmp_path / "out")]
+    assert predict(line) == 2
     message = capsys.readouterr().err
     assert "head.nii.gz" in message
     assert "must be skull-stripped" in message
     assert "Traceback" not in message
 
 
-def test_folder_that_is_no_run_is_refused(
-    tmp_path: Path, pipeline: ModuleType, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit):
-        pipeline.main(["--run", str(tmp_path), "--input", "x.nii", "--out", str(tmp_path / "out")])
+def test_folder_that_is_no_run_is_refused(tmp_path: Path, predict: Predict, capsys: pytest.CaptureFixture[str]) -> None:
+    assert predict(["--run", str(tmp_path), "--input", "x.nii", "--out", str(tmp_path / "out")]) == 2
     assert "has a run.json" in capsys.readouterr().err

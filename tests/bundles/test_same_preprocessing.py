@@ -32,10 +32,11 @@ def test_preprocessing_equals_the_cached_transforms(
         "image": {m: str(case / f"a_{m}.nii.gz") for m in modalities},
         "label": str(case / "a_seg.nii.gz"),
     }
-    cached = cached_transforms(modalities, spacing_mm=spacing_mm)(entry)["image"]
-    assert cached.dtype == torch.float16
-    np.testing.assert_array_equal(inferred.half().numpy(), cached.numpy())
-    np.testing.assert_allclose(inferred.affine, cached.affine)
+    for half, dtype in ((True, torch.float16), (False, torch.float32)):  # in training, in evaluate.yaml
+        cached = cached_transforms(modalities, spacing_mm=spacing_mm, half=half)(entry)["image"]
+        assert cached.dtype == dtype
+        np.testing.assert_array_equal(inferred.to(dtype).numpy(), cached.numpy())
+        np.testing.assert_allclose(inferred.affine, cached.affine)
 
 
 @pytest.mark.parametrize("template", [STUDENT, TEACHER], ids=lambda path: path.name)

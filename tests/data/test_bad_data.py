@@ -77,6 +77,12 @@ def interpolated_label(root: Path) -> None:
     save(path_of(root, "seg"), volumes()["label"] * np.float32(0.4))
 
 
+def rescaled_label(root: Path) -> None:
+    voxels = volumes()["label"].astype(np.float32)
+    voxels[voxels == 4] = np.float32(3.9995)
+    save(path_of(root, "seg"), voxels)
+
+
 def nan_voxels(root: Path) -> None:
     voxels = volumes()["t1ce"].astype(np.float32)
     voxels[3, 4, 5:7] = np.nan
@@ -100,6 +106,7 @@ BREAKAGES: dict[Callable[[Path], None], tuple[str, str]] = {
     four_dimensions: ("t1.nii.gz", "must be 3-D.*Replace"),
     label_of_2023: ("seg.nii.gz", r"also has \[3\].*LABELS=brats2023"),
     interpolated_label: ("seg.nii.gz", "whole numbers.*0.4.*write it again"),
+    rescaled_label: ("seg.nii.gz", "whole numbers exactly.*3.9995.*write it again"),
     nan_voxels: ("t1ce.nii.gz", "2 NaN or infinite voxels.*Repair"),
     all_zero: ("flair.nii.gz", "zero everywhere.*Replace"),
 }
@@ -167,7 +174,15 @@ def test_a_file_that_passed_is_read_again_only_when_it_changed(tmp_path: Path, m
         Datalist.load(data, remember=remember)
 
 
-def test_a_spoilt_memory_costs_a_second_look_only(tmp_path: Path) -> None:
-    remember = tmp_path / "checked.json"
-    remember.write_text('{"a": 1}')
-    assert Datalist.load(write_brats(tmp_path / "data"), remember=remember).train
+@pytest.mark.parametrize("content", ["", "[1]", '{"a": 1}', '{"facts": {"a": 1}}', '{"sha256": [1]}'])
+def test_a_spoilt_memory_costs_a_second_look_only(tmp_path: Path, content: str) -> None:
+    data, remember = write_brats(tmp_path / "data"), tmp_path / "checked.json"
+    remember.write_text(content)
+    assert Datalist.load(data, remember=remember) == Datalist.load(data)
+
+
+def test_whole_numbers_may_be_written_as_floats(tmp_path: Path) -> None:
+    data = write_brats(tmp_path)
+    before = Datalist.load(data)
+    save(path_of(data, "seg"), volumes(1)["label"].astype(np.float64))
+    assert Datalist.load(data).split == before.split

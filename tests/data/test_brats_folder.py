@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from small_cases import NAMES_2023, write_case
 
-from kd_monai.data.brats_folder import find_brats_folder
+from kd_monai.data.brats_folder import find_brats_folder, patient_of
 
 
 def test_grade_follows_from_the_folder(tmp_path: Path) -> None:
@@ -45,6 +45,17 @@ def test_names_of_2023_are_the_same_modalities(tmp_path: Path) -> None:
     assert entry["patient"] == "BraTS-GLI-00002"
     assert entry["image"]["t1ce"].endswith("-t1c.nii.gz")
     assert entry["image"]["flair"].endswith("-t2f.nii.gz")
+
+
+@pytest.mark.parametrize("year", ["Brats17", "Brats18", "BraTS19"])
+def test_time_points_have_one_patient_whatever_the_year_writes_large(year: str) -> None:
+    assert {patient_of(f"{year}_CBICA_AAB_{time}") for time in (1, 2)} == {f"{year}_CBICA_AAB"}
+    assert patient_of(f"{year}_2013_11_1") == f"{year}_2013_11"  # 11 is the patient
+
+
+@pytest.mark.parametrize("name", ["BraTS20_Training_{}", "BraTS2021_{}", "BraTS19_Training_HGG_{}", "BraTS-GLI-{}-000"])
+def test_patients_with_a_number_in_their_names_stay_apart(name: str) -> None:
+    assert len({patient_of(name.format(number)) for number in ("001", "002", "010")}) == 3
 
 
 def test_folders_named_like_files_are_descended_into(tmp_path: Path) -> None:

@@ -70,9 +70,10 @@ def test_the_bound_from_the_headers_is_kept(datalist: Datalist, caplog: pytest.L
     assert "MiB each" in second
 
 
+@pytest.mark.parametrize("half", [True, False])
 @pytest.mark.parametrize("spacing_mm", [1, 3, 4.1])
-def test_the_bound_holds_for_another_spacing(datalist: Datalist, spacing_mm: float) -> None:
-    transform = cached_transforms(datalist.modalities, spacing_mm=spacing_mm, crop=False)
+def test_the_bound_holds_for_another_spacing(datalist: Datalist, spacing_mm: float, half: bool) -> None:
+    transform = cached_transforms(datalist.modalities, spacing_mm=spacing_mm, crop=False, half=half)
     total = sum(sample_bytes(transform(entry)) for entry in datalist.train)
     assert total <= cache_upper_bound(datalist.train, transform) < 2 * total
 
@@ -98,9 +99,13 @@ def test_files_are_shared_by_folds_and_not_by_settings(tmp_path: Path) -> None:
         datalist = Datalist.load(data, folds=2, fold=fold)
         cache_dataset([*datalist.train, *datalist.val, *datalist.test], cached_transforms("t1-t2"), "disk", cache)
     assert len(list(cache.iterdir())) == 4
-    for transform in (cached_transforms("t1"), cached_transforms("t1-t2", spacing_mm=4)):
+    for transform in (
+        cached_transforms("t1"),
+        cached_transforms("t1-t2", spacing_mm=4),
+        cached_transforms("t1-t2", half=False),
+    ):
         cache_dataset(datalist.train, transform, "disk", cache)
-    assert len(list(cache.iterdir())) == 4 + 2 * len(datalist.train)
+    assert len(list(cache.iterdir())) == 4 + 3 * len(datalist.train)
 
 
 def test_a_changed_source_is_cached_anew(datalist: Datalist, tmp_path: Path) -> None:

@@ -73,6 +73,14 @@ def test_a_mixture_of_formats_is_one_image(tmp_path: Path) -> None:
     np.testing.assert_array_equal(cached_transforms("t1-t2")(entry_of(files))["image"].numpy(), expected.numpy())
 
 
+def test_what_is_not_cached_need_not_be_rounded(tmp_path: Path) -> None:
+    entry = entry_of(write_case(tmp_path, "A"))
+    image, rounded = (cached_transforms("t1", half=half)(entry)["image"] for half in (False, True))
+    assert image.dtype == torch.float32
+    np.testing.assert_allclose(image.numpy()[0], expected_image(volumes()["t1"]), atol=1e-5)
+    np.testing.assert_array_equal(image.half().numpy(), rounded.numpy())
+
+
 def test_spacing_that_is_right_already_changes_nothing(tmp_path: Path) -> None:
     entry = entry_of(write_case(tmp_path, "A"))
     plain, spaced = (cached_transforms("t1", spacing_mm=spacing)(entry) for spacing in (None, 2))

@@ -88,7 +88,7 @@ def test_folds_out_of_range_are_named(brats: Path) -> None:
         Datalist.load(brats, folds=13)
 
 
-def test_the_digest_is_of_names_and_sizes_not_of_the_place(brats: Path, tmp_path: Path) -> None:
+def test_the_digest_is_of_names_and_contents_not_of_the_place(brats: Path, tmp_path: Path) -> None:
     moved = Path(shutil.copytree(brats, tmp_path / "moved"))
     assert Datalist.load(moved).digest == Datalist.load(brats, modalities="t2").digest
     write_case(moved / "HGG" / "S99", "S99")

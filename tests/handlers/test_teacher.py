@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 from ignite.engine import Events
 from monai.engines import SupervisedTrainer
 from monai.engines.utils import IterationEvents
 from monai.networks.nets import BasicUNet
+from scipy.special import expit
 from torch import nn
 
 from kd_monai.handlers import EpochSeedHandler, FrozenTeacher, NaNLossError, PrepareBatch, RaiseOnNaN, TeacherHandler
 from kd_monai.inferers import AutocastInferer
 from kd_monai.losses import DistillationLoss, LatentKL, SegmentationLoss, SoftDiceBCE
-from kd_monai.networks import RegionsHead
+from kd_monai.networks import LabelsHead, MeanNetwork, RegionsHead
 
 MODALITIES = ["t1", "t1ce", "t2", "flair"]
 ROI = (32, 32, 32)
@@ -123,11 +125,16 @@ def test_progress_rises_from_zero(kdnet: Setup) -> None:
 def test_every_term_is_named_and_no_teacher_tensor_stays_in_the_output(kdnet: Setup) -> None:
     names = []
     kdnet.trainer.add_event_handler(
-        Events.ITERATION_COMPLETED,
-        lambda engine: names.append((set(engine.state.output), set(engine.state.output["terms"]))),
+        Events.ITERATION_COMPLETED, lambda engine: names.append((set(engine.state.output), set(kdnet.loss.named)))
     )
     kdnet.trainer.run()
-    assert names[0] == ({"image", "label", "pred", "loss", "terms"}, {"segmentation", "soft_dice_bce", "latent_kl"})
+    assert names[0] == ({"image", "label", "pred", "loss"}, {"segmentation", "soft_dice_bce", "latent_kl"})
+
+
+def test_the_segmentation_loss_is_named_without_terms_and_without_handler() -> None:
+    baseline = Setup(None)
+    baseline.trainer.run()
+    assert set(baseline.loss.named) == {"segmentation"}
 
 
 def test_slot_taps_and_teacher_outputs_are_empty_after_an_exception(kdnet: Setup) -> None:
@@ -175,6 +182,67 @@ def test_features_of_different_shapes_are_refused_with_both_shapes_before_the_fi
 
 def test_outputs_may_be_distilled_from_a_network_of_another_width() -> None:
     Setup({"kd": {"weight": 1.0, "term": SoftDiceBCE()}}, teacher=network(4, width=4)).trainer.run()
+
+
+@pytest.fixture
+def no_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever refuses must do so before the first batch."""
+
+    def step(*_args) -> None:
+        pytest.fail("a step was taken")
+
+    monkeypatch.setattr(SupervisedTrainer, "_iteration", step)
+
+
+@pytest.mark.usefixtures("no_step")
+def test_different_heads_are_refused_before_the_first_step_by_terms_that_need_one() -> None:
+    setup = Setup({"kd": {"weight": 1.0, "term": SoftDiceBCE()}})
+    setup.handler.teacher_head = LabelsHead()
+    with pytest.raises(ValueError, match=r"same head; got a 'labels' teacher and a 'regions' student"):
+        setup.trainer.run()
+
+
+def test_different_heads_are_nothing_to_a_term_on_features() -> None:
+    setup = Setup({"kl": {"weight": 1.0, "term": LatentKL()}})
+    setup.handler.teacher_head = LabelsHead()
+    setup.trainer.run()
+
+
+@pytest.mark.usefixtures("no_step")
+def test_a_learned_term_that_was_not_built_is_refused_before_the_first_step() -> None:
+    with pytest.raises(RuntimeError, match=r"\['kl'\] are not\. Call kd_monai\.handlers\.build_terms"):
+        Setup({"kl": {"weight": 1.0, "term": LatentKL(adapter=True)}}).trainer.run()
+
+
+def ensemble() -> MeanNetwork:
+    """Two teachers of all four modalities, and one of T2 and T1."""
+    torch.manual_seed(1)
+    return MeanNetwork([network(4), network(4), network(2)], [[0, 1, 2, 3]] * 2 + [[2, 0]], RegionsHead())
+
+
+def test_several_teachers_teach_with_the_mean_of_their_probabilities() -> None:
+    teachers, seen = ensemble(), []
+    setup = Setup({"kd": {"weight": 1.0, "term": SoftDiceBCE()}}, teacher=teachers, epochs=1)
+
+    @setup.trainer.on(IterationEvents.FORWARD_COMPLETED)
+    def look(engine) -> None:
+        _, teacher, batch = setup.loss._slot
+        image = batch.teacher_image
+        with torch.no_grad():
+            alone = [net(part) for net, part in zip(teachers.networks, (image, image, image[:, [2, 0]]), strict=True)]
+        expected = np.mean([expit(logits.double().numpy()) for logits in alone], axis=0)
+        np.testing.assert_allclose(teacher.probabilities(), expected, atol=1e-5)
+        seen.append(not teacher.logits.requires_grad)
+
+    setup.trainer.run()
+    assert seen == [True] * 2
+    assert not any(module.training for module in teachers.modules())
+
+
+@pytest.mark.usefixtures("no_step")
+def test_feature_terms_refuse_several_teachers_before_the_first_step() -> None:
+    with pytest.raises(ValueError, match=r"layers of one teacher; got 3 teachers and layers \['down_4'\]"):
+        Setup(kdnet_terms(), teacher=ensemble()).trainer.run()
 
 
 def test_an_unknown_layer_is_refused_by_name() -> None:

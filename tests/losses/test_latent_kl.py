@@ -8,6 +8,8 @@ from ignite.metrics import KLDivergence
 from scipy.special import rel_entr, softmax
 
 from kd_monai.losses import LatentKL, latent_kl
+from kd_monai.networks import RegionsHead
+from kd_monai.outputs import Batch, Outputs
 
 SHAPE = (2, 5, 3, 4, 2)
 AXES = ("whole", "channel", "space")
@@ -62,3 +64,66 @@ def test_splitting_the_batch_changes_nothing(axis) -> None:
 def test_unknown_axis_is_refused() -> None:
     with pytest.raises(ValueError, match="whole"):
         LatentKL(axis="depth")  # type: ignore[arg-type]
+
+
+def outputs(layer: torch.Tensor) -> Outputs:
+    return Outputs(torch.zeros(2, 3, 4, 4, 4), RegionsHead(), {"down_4": layer})
+
+
+BATCH = Batch(torch.zeros(2, 3, 4, 4, 4), torch.zeros(2, 1, 4, 4, 4), torch.zeros(2, 4, 4, 4, 4))
+
+
+@pytest.mark.parametrize("adapter", [False, True])
+def test_stays_fp32_inside_autocast(adapter: bool) -> None:
+    """Features arrive in bfloat16; a convolution in it would round what is compared."""
+    teacher, student = features(0).bfloat16(), features(1).bfloat16().requires_grad_()
+    term = LatentKL(adapter=adapter)
+    if adapter:
+        term.build(outputs(student), outputs(teacher))
+    with torch.autocast("cpu", torch.bfloat16):
+        value = term(outputs(student), outputs(teacher), BATCH)
+    assert value.dtype == torch.float32
+    assert torch.equal(value, term(outputs(student.float()), outputs(teacher.float()), BATCH))
+    value.sum().backward()
+    assert student.grad is not None
+    assert teacher.grad is None
+
+
+def test_the_adapter_brings_the_students_channels_to_the_teachers_and_learns() -> None:
+    teacher, student = outputs(features(0)), outputs(features(1)[:, :3])
+    term = LatentKL(adapter=True)
+    term.build(student, teacher)
+    assert {name: tuple(value.shape) for name, value in term.state_dict().items()} == {
+        "adapter.weight": (5, 3, 1, 1, 1),
+        "adapter.bias": (5,),
+    }
+    term.check(student, teacher)
+    optimizer = torch.optim.Adam(term.parameters(), 0.1)
+    values = []
+    for _ in range(20):
+        optimizer.zero_grad()
+        value = term(student, teacher, BATCH).sum()
+        value.backward()
+        optimizer.step()
+        values.append(value.item())
+    assert values[-1] < 0.8 * values[0]
+
+
+@pytest.mark.parametrize(("shape", "adapter"), [((2, 3, 3, 4, 2), False), ((2, 3, 3, 4, 4), True)])
+def test_other_channels_need_the_adapter_and_another_size_is_refused_with_it(shape, adapter: bool) -> None:
+    teacher, student = outputs(features(0)), outputs(torch.zeros(shape))
+    term = LatentKL(adapter=adapter)
+    if adapter:
+        term.build(student, teacher)
+    with pytest.raises(ValueError, match=r"teacher 'down_4' \(2, 5, 3, 4, 2\) and student.*`adapter: true`"):
+        term.check(student, teacher)
+
+
+def test_without_adapter_nothing_is_learned() -> None:
+    assert not LatentKL().state_dict()
+    assert not LatentKL().learned
+
+
+def test_a_layer_that_was_not_tapped_is_refused_by_what_the_term_says() -> None:
+    with pytest.raises(KeyError, match=r"down_4.*`pairs`"):
+        LatentKL()(Outputs(BATCH.label, RegionsHead()), outputs(features(0)), BATCH)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+import numpy as np
 import pytest
 import torch
+from scipy.special import expit, softmax
 
 from kd_monai.networks import LabelsHead, RegionsHead, compose_label_map, head, regions_of
 
@@ -56,3 +60,19 @@ def test_temperature_divides_logits_across_classes_and_not_along_depth() -> None
 def test_unknown_head_is_refused() -> None:
     with pytest.raises(ValueError, match="regions"):
         head("softmax")
+
+
+@pytest.mark.parametrize(("made", "probabilities"), [(RegionsHead(), expit), (LabelsHead(), partial(softmax, axis=1))])
+def test_mean_logits_give_the_mean_of_probabilities(made, probabilities) -> None:
+    logits = [4 * torch.randn(2, made.out_channels, 2, 3, 4) for _ in range(3)]
+    mean = made.mean_logits(logits)
+    expected = np.mean([probabilities(one.double().numpy()) for one in logits], axis=0)
+    np.testing.assert_allclose(made.probabilities(mean), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("made", [RegionsHead(), LabelsHead()])
+def test_mean_logits_of_one_are_its_probabilities_and_of_certain_networks_are_finite(made) -> None:
+    logits = torch.randn(1, made.out_channels, 2, 3, 4)
+    torch.testing.assert_close(made.probabilities(made.mean_logits([logits])), made.probabilities(logits))
+    for certain in ([200 * logits] * 2, [200 * logits, -200 * logits]):
+        assert torch.isfinite(made.mean_logits(certain)).all()

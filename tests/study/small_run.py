@@ -13,7 +13,7 @@ CONFIG = {"modality": "t1ce", "epochs": 2, "learning_rate": 0.001, "terms": {"kl
 
 
 def entries(*subjects: str) -> list[Any]:
-    return [{"subject": name, "grade": "HGG", "image": {}, "label": ""} for name in subjects]
+    return [{"subject": name, "patient": name, "grade": "HGG", "image": {}, "label": ""} for name in subjects]
 
 
 def datalist(digest: str = "d" * 64, test: tuple[str, ...] = ("e", "f")) -> Datalist:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import runpy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from kd_monai.metrics import (
 )
 from kd_monai.study.compare import compare
 from kd_monai.study.comparison_rows import parent_metrics
+from tiny import pipeline
 
 Write = Callable[..., Path]
 LIFT = {"teacher": 0.2, "baseline": 0.0, "student": 0.05, "fixed_mask": -0.4}
@@ -210,16 +210,16 @@ def test_two_runs_of_one_fold_and_seed_are_refused_by_name_and_can_be_chosen_fro
         compare(tmp_path)
     assert str(first) in str(caught.value)
     assert str(second) in str(caught.value)
-    compare(tmp_path, runs=[second])
-    assert row_of(rows_of(tmp_path), "student")["mean"] == pytest.approx(0.7)
+    assert row_of(compare(tmp_path, runs=[second]).rows, "student")["mean"] == pytest.approx(0.7)
 
 
 def test_folds_trained_with_other_settings_are_not_pooled(tmp_path: Path, write: Write) -> None:
     same = {"seed": 0, "device": "cpu"}
     write("student", fold=0, config={"fold": 0, "epochs": 2, **same})
     write("student", fold=1, config={"fold": 1, "epochs": 4, **same})
-    with pytest.raises(ValueError, match="differ in epochs"):
-        compare(tmp_path)
+    found = compare(tmp_path)
+    assert [row["n"] for row in found.rows[found.rows.region == "mean"].to_dict("records")] == [8, 8]
+    assert found.text.count("Comparison: ") == 2
 
 
 def test_folds_on_other_devices_are_pooled(tmp_path: Path, write: Write) -> None:
@@ -391,14 +391,25 @@ def test_a_hand_drawn_case_goes_through_from_masks_to_the_file(tmp_path: Path, w
 
 
 def test_the_command_prints_the_table_and_gives_2_where_there_is_none(
-    tmp_path: Path, write: Write, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, write: Write, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    main = runpy.run_path(str(Path(__file__).parents[2] / "pipelines" / "compare.py"))["main"]
     arguments = ["--out", str(tmp_path), "--modality", ""]
-    assert main(arguments) == 2
+    assert pipeline("compare", arguments, monkeypatch) == 2
     said = capsys.readouterr()
     assert said.out == ""
     assert "make student" in said.err
     write("student")
-    assert main(arguments) == 0
+    assert pipeline("compare", arguments, monkeypatch) == 0
     assert "student kdnet t1ce" in capsys.readouterr().out
+
+
+def test_runs_that_were_chosen_leave_the_file_of_the_whole_folder_alone(tmp_path: Path, write: Write) -> None:
+    student, _ = write("student"), write("baseline")
+    chosen = compare(tmp_path, runs=[student])
+    assert chosen.path is None
+    assert "Written to" not in chosen.text
+    assert not list(tmp_path.glob("*.csv"))
+    assert compare(tmp_path).path == tmp_path / "comparison.csv"
+    first = (tmp_path / "comparison.csv").read_bytes()
+    compare(tmp_path, runs=[student])
+    assert (tmp_path / "comparison.csv").read_bytes() == first

@@ -59,7 +59,6 @@ def test_where_a_run_happens_is_not_what_it_computes(plain: str, name: str, valu
         ("fold", 1),
         ("epochs", 13),
         ("modality", "flair"),
-        ("precision", "fp32"),
         ("n_subjects", 4),
         ("terms#latent_kl#weight", 9.0),
         ("terms::latent_kl::term::axis", "space"),
@@ -77,6 +76,20 @@ def test_what_the_left_out_keys_point_to_is_in_the_key_as_facts() -> None:
     config = resolved()
     keys = [run_key(config, data=data, teacher=teacher) for data in ("d", "e") for teacher in ("t", "u", None)]
     assert len(set(keys)) == 6
+
+
+def test_labels_and_precision_count_for_what_they_come_to() -> None:
+    """`labels: auto` that finds brats2018 is brats2018; `precision: auto` on a processor without bf16 is fp32."""
+    assert key(labels="brats2018") == key(labels="auto")
+    keys = {
+        run_key(resolved(), labels=labels, precision=p) for labels in ("msd", "brats2018") for p in ("bf16", "fp32")
+    }
+    assert len(keys) == 4
+
+
+def test_a_whole_number_is_the_same_with_and_without_a_point() -> None:
+    assert key(spacing_mm=2) == key(spacing_mm=2.0)
+    assert key(n4=1) != key(n4=True)
 
 
 def test_neither_the_order_of_keys_nor_the_overlays_that_change_nothing_matter(plain: str) -> None:

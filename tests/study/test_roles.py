@@ -14,6 +14,7 @@ from monai.bundle import ConfigParser
 from kd_monai.brats import REGIONS
 from kd_monai.metrics import METRICS, case_row, cases_frame, write_cases
 from kd_monai.study import roles
+from kd_monai.study import score as scoring
 from kd_monai.study.launch import STUDENT, TEACHER
 from kd_monai.study.variables import read_variables
 
@@ -136,8 +137,9 @@ def score(folder: Path, dice: float) -> None:
 @pytest.fixture
 def evaluated(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     calls: list[Any] = []
-    monkeypatch.setattr(roles, "evaluate", lambda *arguments: calls.append(arguments))
-    monkeypatch.setattr(roles, "export_bundle", lambda folder, template, bundle: None)
+    monkeypatch.setattr(scoring, "evaluate", lambda *arguments: calls.append(arguments))
+    monkeypatch.setattr(scoring, "export_bundle", lambda folder, template, bundle: bundle.mkdir(exist_ok=True))
+    monkeypatch.setattr(scoring, "bundle_of", lambda folder: (folder / "bundle").mkdir(exist_ok=True))
     return calls
 
 
@@ -158,15 +160,37 @@ def test_a_teacher_is_scored_by_its_own_bundle(tmp_path: Path, evaluated: list[A
     assert evaluated[0][0] == TEACHER
 
 
-def test_a_run_on_every_subject_has_no_test(tmp_path: Path, evaluated: list[Any]) -> None:
-    assert roles.evaluate_run(record(tmp_path / "run", n_test=0, fold="all"), given()) is None
+def test_a_run_on_every_subject_has_no_test_but_a_bundle(tmp_path: Path, evaluated: list[Any]) -> None:
+    run = record(tmp_path / "run", n_test=0, fold="all")
+    assert roles.evaluate_run(run, given()) is None
     assert not evaluated
+    assert (run.path / "bundle").is_dir()
+    assert "FOLD=all" in roles.side_by_side([run])
+
+
+def test_a_scored_run_whose_bundle_is_gone_gets_it_again(tmp_path: Path, evaluated: list[Any]) -> None:
+    run = record(tmp_path / "run")
+    score(run.path, 0.5)
+    roles.evaluate_run(run, given())
+    assert not evaluated
+    assert (run.path / "bundle").is_dir()
+
+
+@pytest.mark.parametrize("status", ["RUNNING", "FAILED"])
+def test_an_unfinished_run_is_not_scored(tmp_path: Path, evaluated: list[Any], status: str) -> None:
+    with pytest.raises(ValueError, match=f"is {status}"):
+        roles.evaluate_run(record(tmp_path / "run", status=status), given())
 
 
 def test_the_baseline_of_the_same_settings_stands_beside_the_student(tmp_path: Path) -> None:
     student = record(tmp_path / "kdnet_t1ce-fold0-1")
     score(student.path, 0.9)
-    for name, changes in (("same", {}), ("seed", {"seed": 1}), ("data", {"data_digest": "e"}), ("few", {"n_train": 1})):
+    for name, changes in (
+        ("same", {}),
+        ("seed", {"seed": 1}),
+        ("data", {"data_digest": "e"}),
+        ("few", {"n_subjects": 1}),
+    ):
         baseline = record(tmp_path / f"baseline_t1ce-fold0-{name}", role="baseline", method="baseline", **changes)
         score(baseline.path, 0.4 if name == "same" else 0.1)
     text = roles.side_by_side([student])
@@ -174,5 +198,15 @@ def test_the_baseline_of_the_same_settings_stands_beside_the_student(tmp_path: P
     assert "0.100" not in text
 
 
+def test_a_baseline_of_other_epochs_does_not_stand_beside_the_student(tmp_path: Path) -> None:
+    student = record(tmp_path / "kdnet_t1ce-fold0-1")
+    score(student.path, 0.9)
+    baseline = record(tmp_path / "baseline_t1ce-fold0-1", role="baseline", method="baseline")
+    file = baseline.path / "config.yaml"
+    file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | {"epochs": 13}))
+    score(baseline.path, 0.4)
+    assert "0.400" not in roles.side_by_side([student])
+
+
 def test_runs_without_scores_give_no_table(tmp_path: Path) -> None:
-    assert roles.side_by_side([record(tmp_path / "run")]) == ""
+    assert "Nothing to compare" in roles.side_by_side([record(tmp_path / "run")])

@@ -22,7 +22,7 @@ def test_role_decides_the_template(role: str, template: Path, channels: int, tmp
     parser.read_config(template / "configs" / "train.yaml")
     parser["width"] = 2
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(parser.get(), sort_keys=False))
-    (tmp_path / "run.json").write_text(json.dumps({"role": role}))
+    (tmp_path / "run.json").write_text(json.dumps({"role": role, "status": "FINISHED"}))
     torch.save(parser.get_parsed_content("network_def").state_dict(), tmp_path / "model.pt")
     bundle = bundle_of(tmp_path)
     metadata = json.loads((bundle / "configs" / "metadata.json").read_text())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -71,7 +72,7 @@ def test_a_finished_run_ends_the_process_with_status_0_and_changes_nothing(tmp_p
     assert {path: path.stat().st_mtime_ns for path in first.path.iterdir()} == before
 
 
-def test_checkpoints_go_when_a_run_is_finished_and_weights_stay(tmp_path: Path) -> None:
+def test_checkpoints_go_when_a_run_is_finished_and_weights_stay_with_their_hash(tmp_path: Path) -> None:
     run = run_folder(tmp_path)
     run.open()
     (run.path / "checkpoints").mkdir()
@@ -79,7 +80,8 @@ def test_checkpoints_go_when_a_run_is_finished_and_weights_stay(tmp_path: Path) 
     torch.save({}, run.model)
     run.finish()
     assert not (run.path / "checkpoints").exists()
-    assert run.model.is_file()
+    digest = hashlib.sha256(run.model.read_bytes()).hexdigest()
+    assert json.loads((run.path / "run.json").read_text())["model_digest"] == digest[:16]
 
 
 def test_a_run_without_weights_is_not_finished(tmp_path: Path) -> None:
@@ -191,7 +193,7 @@ def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tu
     out = tmp_path_factory.mktemp("runs")
     parent = subprocess.Popen(
         [sys.executable, "-c", ENDINGS, str(out)],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -246,3 +248,39 @@ def test_a_lock_falls_with_its_holder_and_a_stale_running_run_is_continued(proce
     run = again(processes, "kill")
     os.kill(processes["kill"][0], signal.SIGKILL)
     assert open_when_released(run) == "RUNNING"
+
+
+def finished_run(out: Path) -> RunFolder:
+    """A finished run whose weights are the bytes `old`."""
+    run = run_folder(out)
+    run.open()
+    run.model.write_bytes(b"old")
+    run.finish()
+    return run
+
+
+def test_a_forced_run_that_fails_before_its_first_epoch_gives_the_old_one_back(tmp_path: Path) -> None:
+    path = finished_run(tmp_path).path
+    forced = run_folder(tmp_path, force=True)
+    forced.open()
+    assert not (path / "model.pt").exists()
+    forced.fail()
+    assert (path / "model.pt").read_bytes() == b"old"
+    assert run_folder(tmp_path).finished
+
+
+def test_a_forced_run_that_fails_later_is_kept_to_be_continued_and_the_old_one_beside_it(tmp_path: Path) -> None:
+    path = finished_run(tmp_path).path
+    forced = run_folder(tmp_path, force=True)
+    forced.open()
+    (path / "checkpoints").mkdir()
+    forced.fail()
+    assert not run_folder(tmp_path).finished
+    assert (tmp_path / f".{path.name}.replaced" / "model.pt").read_bytes() == b"old"
+
+    again = run_folder(tmp_path)
+    again.open()
+    again.model.write_bytes(b"new")
+    again.finish()
+    assert (path / "model.pt").read_bytes() == b"new"
+    assert not (tmp_path / f".{path.name}.replaced").exists()

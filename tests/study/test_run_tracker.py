@@ -37,6 +37,23 @@ def test_the_run_and_its_study_are_named_and_tagged(told) -> None:
     assert set(header["parent_tags"]) == {"data_digest", "split_digest", "labels", "recipe"}
 
 
+def test_arms_of_other_numbers_of_subjects_have_parents_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Tracker, "_launch", lambda self: None)
+    headers = []
+    for number in (None, 4, 8):
+        run = run_folder(tmp_path / str(number), config={**CONFIG, "n_subjects": number})
+        run.open()
+        tracker = run_tracker(run)
+        assert isinstance(tracker, Tracker)
+        tracker.start()
+        run.fail()
+        headers.append(json.loads((run.path / "journal.jsonl").read_text().splitlines()[0]))
+    assert [header["parent_tags"].get("n_subjects") for header in headers] == [None, "4", "8"]
+    assert [header["parent_name"].removeprefix("brats2018-quick-dddddddd") for header in headers] == ["", "-n4", "-n8"]
+
+
 def test_worker_count_versions_commit_split_and_settings_are_parameters(told) -> None:
     run, lines = told
     params: dict[str, str] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -27,11 +28,13 @@ def teacher_run(folder: Path, *, without: str = "", record: dict[str, Any] | Non
     parser.update({"width": 2, "modality": "t1-flair", **settings})
     folder.mkdir(parents=True)
     (folder / "config.yaml").write_text(yaml.safe_dump(parser.get()))
-    (folder / "run.json").write_text(json.dumps({**RECORD, **(record or {})}))
     (folder / "split.json").write_text("{}")
     torch.manual_seed(0)
     torch.save(parser.get_parsed_content("network_def").state_dict(), folder / "model.pt")
-    (folder / without).unlink() if without else None
+    digest = hashlib.sha256((folder / "model.pt").read_bytes()).hexdigest()[:16]
+    (folder / "run.json").write_text(json.dumps({**RECORD, "model_digest": digest, **(record or {})}))
+    if without:
+        (folder / without).unlink()
     return folder
 
 
@@ -141,12 +144,31 @@ def of_another_network(path: Path) -> None:
     torch.save({"weight": torch.ones(1)}, path)
 
 
+def one_bit_changed(path: Path) -> None:
+    """In the last tensor; torch.load takes it without a word."""
+    content = bytearray(path.read_bytes())
+    weight = torch.load(path, weights_only=True)["final_conv.weight"].numpy().tobytes()
+    content[content.index(weight)] ^= 1
+    path.write_bytes(bytes(content))
+    torch.load(path, weights_only=True)
+
+
+@pytest.mark.parametrize("spoil", [truncated, empty, executable, of_another_network, one_bit_changed])
+def test_weights_that_its_training_did_not_write_are_refused_before_anything_starts(
+    spoil: Callable[[Path], None], tmp_path: Path
+) -> None:
+    folder = teacher_run(tmp_path / "teacher")
+    spoil(folder / "model.pt")
+    with pytest.raises(ValueError, match=rf"{folder} does not fit: model\.pt must be the file its training wrote"):
+        run_folder(tmp_path / "runs", teacher=Teacher(folder))
+    assert not (tmp_path / "runs").exists()
+
+
 @pytest.mark.parametrize("spoil", [truncated, empty, executable, of_another_network])
-def test_weights_that_are_not_its_own_tensors_are_refused_before_training(
+def test_weights_are_its_own_networks_tensors_and_nothing_that_runs(
     spoil: Callable[[Path], None], tmp_path: Path
 ) -> None:
     folder = teacher_run(tmp_path / "teacher")
     spoil(folder / "model.pt")
     with pytest.raises(ValueError, match=rf"{folder} does not fit: model\.pt must hold the weights of its own network"):
-        run_folder(tmp_path / "runs", teacher=Teacher(folder))
-    assert not (tmp_path / "runs").exists()
+        _ = Teacher(folder).network

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kd_monai.tracking.journal import Journal, read_json, write_json
+from kd_monai.tracking.journal import Journal, read_json
 
 
 def metrics(step: int, **values: float) -> dict:
@@ -58,6 +58,6 @@ def test_parameters_that_did_not_change_are_not_new(tmp_path: Path) -> None:
 
 def test_a_missing_json_file_is_empty_and_a_written_one_leaves_no_other_behind(tmp_path: Path) -> None:
     assert read_json(tmp_path / "a.json") == {}
-    write_json(tmp_path / "a.json", {"b": 1})
+    (tmp_path / "a.json").write_text('{"b": 1}')
     assert read_json(tmp_path / "a.json") == {"b": 1}
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]

@@ -31,11 +31,13 @@ def trainer(notebook: Notebook, decollated: bool = False) -> Engine:
         if batch is None:
             raise RuntimeError("broken batch")
         loss = torch.tensor(batch, requires_grad=True)
-        output = {"loss": loss, "terms": {"latent_kl": loss * 2}}
+        output = {"loss": loss}
+        engine.loss_function.named = {"latent_kl": loss.detach() * 2}
         return [output, output] if decollated else output
 
     engine = Engine(step)
     engine.optimizer = SimpleNamespace(param_groups=[{"lr": 0.1}])
+    engine.loss_function = SimpleNamespace(named={})
     TrackingHandler(notebook).attach(engine)
     return engine
 

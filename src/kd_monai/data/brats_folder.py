@@ -11,8 +11,9 @@ from kd_monai.data.modality_names import MODALITY_OF, NAMES_2023
 _NAME = rf"(?P<case>.+?)[_-](?P<kind>{'|'.join(sorted((*MODALITY_OF, 'seg'), key=len, reverse=True))})"
 _FILE = re.compile(rf"{_NAME}({'|'.join(map(re.escape, EXTENSIONS))})", re.IGNORECASE)
 _DICOM_FOLDER = re.compile(_NAME, re.IGNORECASE)
-# BraTS-GLI-00002-001 is the second time point of a patient, as is Brats18_CBICA_ABM_2
-_TIME_POINT = re.compile(r"(BraTS-[A-Za-z]+-\d+)-\d+|(Brats1[5-9]_.+_.+)_\d+")
+# BraTS-GLI-00002-001 is the second time point of a patient, as are Brats18_CBICA_ABM_2 and BraTS19_CBICA_ABM_2;
+# BraTS20_Training_002 and BraTS2021_00002 are patients
+_TIME_POINT = re.compile(r"(BraTS-[A-Z]+-\d+)-\d+|(BraTS1[5-9]_[^_]+_[^_]+)_\d{1,2}", re.IGNORECASE)
 
 
 def patient_of(subject: str) -> str:

@@ -22,10 +22,13 @@ MIB = 2**20
 
 
 def cache_upper_bound(entries: Sequence[Entry], transform: CachedTransforms) -> int:
-    """Bytes that the cached samples take at most, from the headers: the voxels before the crop, 2 M + 1 bytes each."""
+    """Bytes that the cached samples take at most, from the headers: the voxels before the crop, 2 M + 1 bytes each.
+
+    Without ``half``, 4 M + 1.
+    """
     modalities = transform.settings["modalities"]
     spacing_mm = transform.settings["spacing_mm"]
-    voxel_bytes = 2 * len(modalities) + (1 if transform.settings["with_label"] else 0)
+    voxel_bytes = (2 if transform.settings["half"] else 4) * len(modalities) + int(transform.settings["with_label"])
     total = 0
     for entry in entries:
         shape, native_mm = read_grid(entry["image"][modalities[0]])

@@ -44,13 +44,15 @@ def cached_transforms(
     crop: bool = True,
     with_label: bool = True,
     crop_modalities: str | Iterable[str] | None = None,
+    half: bool = True,
 ) -> CachedTransforms:
     """From an entry to ``image`` float16 (M, H, W, D), ``label`` uint8 (1, H, W, D) of 0, 1, 2, 4, and ``subject``.
 
     Load, N4 if wanted, orient to RAS, resample to ``spacing_mm`` where given and different, crop to the brain (the box
     of voxels above 0 in any of ``crop_modalities``, by default all: a student is cropped by what it will have when it
     is deployed), normalise each modality to mean 0 and deviation 1 on its non-zero voxels.
-    Both tensors are MetaTensors whose operations ``Invertd`` undoes.
+    Both tensors are MetaTensors whose operations ``Invertd`` undoes. Without ``half`` the image is float32: what is
+    not cached need not be rounded.
 
     Raises:
         ValueError: an unknown modality, or a cropping one that is not among the modalities.
@@ -93,7 +95,7 @@ def cached_transforms(
     if with_label:
         values, canonical = canonical_label_map(convention)
         transforms.append(MapLabelValued("label", values, canonical, dtype=np.uint8))
-    transforms.append(CastToTyped(keys, dtype=[torch.float16, torch.uint8][: len(keys)]))
+    transforms.append(CastToTyped(keys, dtype=[torch.float16 if half else torch.float32, torch.uint8][: len(keys)]))
     transforms.append(PlainMeta())
     settings = {
         "modalities": modalities,
@@ -102,5 +104,6 @@ def cached_transforms(
         "n4": n4,
         "crop": cropping if crop else None,
         "with_label": with_label,
+        "half": half,
     }
     return CachedTransforms(transforms, settings)

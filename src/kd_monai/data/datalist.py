@@ -8,27 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from kd_monai.atomic import write_json
 from kd_monai.brats import MODALITIES, LabelConvention, parse_modalities
-from kd_monai.data.atomic import write_json
 from kd_monai.data.check import check_files
 from kd_monai.data.convention import choose_convention, convention_problem
+from kd_monai.data.digest import data_digest
 from kd_monai.data.errors import DataError
 from kd_monai.data.find import find_entries
-from kd_monai.data.found import Entry, Found, file_signature
+from kd_monai.data.found import Entry, Found
 from kd_monai.data.partition import Cohort, choose_subjects, make_split
 from kd_monai.data.split import Split
 
 logger = logging.getLogger(__name__)
-
-
-def _data_digest(entries: Iterable[Entry]) -> str:
-    """sha256 over subjects and the sizes of all their files, whichever of them a run reads."""
-    lines = []
-    for entry in entries:
-        files = {**entry["image"], "label": entry["label"]}
-        sizes = [f"{kind}:{file_signature(path)[0]}" for kind, path in sorted(files.items()) if Path(path).exists()]
-        lines.append("\t".join([entry["subject"], *sizes]))
-    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
 
 
 def _checked_convention(labels: str, found: Found, values: Mapping[str, tuple[int, ...]]) -> LabelConvention:
@@ -59,7 +50,7 @@ class Datalist:
     convention: LabelConvention
     layout: str
     digest: str
-    """sha256 of subject names and file sizes; the folder's place and this run's modalities do not matter."""
+    """sha256 of subject names and file contents; the folder's place and this run's modalities do not matter."""
     split: Split
     """Folds and validation subjects of every fold, as written by ``write_split``."""
 
@@ -101,7 +92,7 @@ class Datalist:
             split_file: a split to use in place of a new one.
             val_fraction: share of the patients outside the test fold.
             check: read every voxel of the images; labels are read in any case, for the stratification.
-            remember: JSON file in which files that passed are noted, not to be read again until they change.
+            remember: JSON file that notes files that passed, and checksums: none is read again until it changes.
 
         Raises:
             DataError: anything wrong with the data, all of it in one message.
@@ -129,4 +120,5 @@ class Datalist:
             read = {modality: entry["image"][modality] for modality in modalities}
             entries[entry["subject"]] = {**entry, "image": read, "fold": fold_of.get(entry["subject"])}
         train, val, test = ([entries[name] for name in names] for names in parts)
-        return cls(train, val, test, modalities, convention, found.layout, _data_digest(found.entries), split)
+        digest = data_digest(found.entries, remember)
+        return cls(train, val, test, modalities, convention, found.layout, digest, split)

@@ -16,7 +16,7 @@ import torch
 from monai.data import Dataset
 from tqdm import tqdm
 
-from kd_monai.data.atomic import write_bytes
+from kd_monai.atomic import write_bytes
 from kd_monai.data.cached_transforms import CachedTransforms
 from kd_monai.data.found import Entry, file_signature
 

@@ -58,8 +58,19 @@ def claim(found: Found, entry: Entry, kind: str, paths: list[Path]) -> None:
         entry["image"][kind] = str(paths[0])
 
 
-def file_signature(path: str | Path) -> tuple[int, int]:
-    """Size in bytes and latest modification in ns of a file, or of all files of a DICOM folder."""
+def files_of(path: str | Path) -> list[Path]:
+    """Files that an image consists of: those of a DICOM folder, an MHD header and the voxels it names, or one."""
     path = Path(path)
-    stats = [item.stat() for item in sorted(path.iterdir())] if path.is_dir() else [path.stat()]
+    if path.is_dir():
+        return sorted(item for item in path.iterdir() if item.is_file() and not item.name.startswith("."))
+    if path.suffix.lower() != ".mhd":
+        return [path]
+    with path.open(encoding="latin-1") as header:
+        named = header.read(2**16).partition("ElementDataFile")[2].lstrip(" =").splitlines()
+    return [path, *(file for name in named if name.strip() and (file := path.parent / name.strip()).is_file())]
+
+
+def file_signature(path: str | Path) -> tuple[int, int]:
+    """Size in bytes and latest modification in ns of an image's files."""
+    stats = [file.stat() for file in files_of(path)]
     return sum(stat.st_size for stat in stats), max((stat.st_mtime_ns for stat in stats), default=0)

@@ -1,15 +1,15 @@
 """Reading many files at once, and not again while they stay the same."""
 
-import json
 import logging
 import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from kd_monai.data.atomic import write_json
-from kd_monai.data.found import Entry, file_signature
+from kd_monai.data.found import Entry
 from kd_monai.data.inspect_file import FileFacts, inspect_image, inspect_label
+from kd_monai.data.remembered import key_of, recall
+from kd_monai.data.remembered import remember as note
 from kd_monai.data.volume import UnreadableError
 
 logger = logging.getLogger(__name__)
@@ -32,8 +32,7 @@ def jobs_of(entry: Entry, modalities: Iterable[str]) -> dict[str, Job]:
 
 def _key(job: Job) -> str:
     path, channels = job
-    size, modified = file_signature(path)
-    return f"{os.path.realpath(path)}|{size}|{modified}|{'label' if channels is None else channels}"
+    return f"{key_of(path)}|{'label' if channels is None else channels}"
 
 
 def _inspect(job: Job) -> FileFacts | str:
@@ -45,11 +44,9 @@ def _inspect(job: Job) -> FileFacts | str:
 
 
 def _remembered(path: Path | None) -> dict[str, FileFacts]:
-    if path is None or not path.is_file():
-        return {}
     try:
-        return {key: FileFacts(*(tuple(part) for part in parts)) for key, parts in json.loads(path.read_text()).items()}
-    except (ValueError, TypeError, AttributeError):
+        return {key: FileFacts(*(tuple(part) for part in parts)) for key, parts in recall(path, "facts").items()}
+    except TypeError:
         logger.warning("%s does not hold the facts of checked files; all are checked again", path)
         return {}
 
@@ -68,7 +65,5 @@ def inspect_files(jobs: Iterable[Job], remember: Path | None = None) -> dict[Job
         logger.info("Checking every voxel of %d files", len(new))
         with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
             result.update(zip(new, pool.map(_inspect, new), strict=True))
-        if remember is not None:
-            passed = {keys[job]: facts for job in new if isinstance(facts := result[job], FileFacts)}
-            write_json(remember, known | passed)
+        note(remember, "facts", {keys[job]: facts for job in new if isinstance(facts := result[job], FileFacts)})
     return result

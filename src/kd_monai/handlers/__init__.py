@@ -1,8 +1,9 @@
 """What happens at an engine's event."""
 
 from kd_monai.handlers.best_model import BestModelHandler
+from kd_monai.handlers.build_terms import build_terms
 from kd_monai.handlers.case_scores import CaseScoresHandler
-from kd_monai.handlers.checkpoint import ResumeHandler, save_atomically
+from kd_monai.handlers.checkpoint import ResumeHandler, file_digest, save_atomically
 from kd_monai.handlers.epoch_seed import EpochSeedHandler
 from kd_monai.handlers.nan_stop import NaNLossError, RaiseOnNaN
 from kd_monai.handlers.overlay import OverlayHandler
@@ -22,6 +23,8 @@ __all__ = [
     "RaiseOnNaN",
     "ResumeHandler",
     "TeacherHandler",
+    "build_terms",
+    "file_digest",
     "save_atomically",
     "select_channels",
 ]

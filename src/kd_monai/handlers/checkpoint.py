@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,25 +13,20 @@ import ignite.distributed as idist
 import torch
 from ignite.engine import Engine, Events
 
+from kd_monai.atomic import replacing
+
 logger = logging.getLogger(__name__)
 _NAME = re.compile(r"epoch_(\d{6})_([0-9a-f]{16})\.pt")
 
 
 def save_atomically(content: Any, path: Path) -> None:
     """`torch.save` to a temporary file beside the target, flushed to disk, then renamed over it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as file:
+        torch.save(content, file)
 
 
-def _digest(path: Path) -> str:
+def file_digest(path: Path) -> str:
+    """The first 16 hexadecimal digits of a file's SHA-256."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
@@ -74,7 +68,7 @@ class ResumeHandler:
         temporary = self.folder / "new.pt"
         save_atomically(content, temporary)
         epoch = f"epoch_{engine.state.epoch:06d}"
-        saved = temporary.replace(self.folder / f"{epoch}_{_digest(temporary)}.pt")
+        saved = temporary.replace(self.folder / f"{epoch}_{file_digest(temporary)}.pt")
         earlier = [path for path in self._files() if path.name < epoch]
         # a later one than this was damaged and passed over: kept, it would push sound ones out
         for old in set(self._files()) - {saved, *earlier[-1:]}:
@@ -84,7 +78,7 @@ class ResumeHandler:
         """Continue from the newest file whose hash holds; a damaged one is passed over with a warning."""
         for path in reversed(self._files()):
             match = _NAME.fullmatch(path.name)
-            if match is None or _digest(path) != match[2]:
+            if match is None or file_digest(path) != match[2]:
                 logger.warning(
                     "A checkpoint must have the hash in its name; %s has not, and is passed over for an older one.",
                     path,

@@ -29,7 +29,7 @@ class RaiseOnNaN:
         loss = engine.state.output["loss"]
         if torch.isfinite(loss).all():
             return
-        named = getattr(engine.loss_function, "named", {}) or engine.state.output.get("terms", {})
+        named = getattr(engine.loss_function, "named", {})
         broken = sorted(name for name, value in named.items() if not torch.isfinite(value).all())
         subjects = engine.state.batch.get("subject", "unknown")
         raise NaNLossError(

@@ -12,6 +12,7 @@ from ignite.engine import Engine, Events
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from kd_monai.atomic import replacing
 from kd_monai.brats import REGIONS
 from kd_monai.outputs import Head
 
@@ -59,10 +60,8 @@ class OverlayHandler:
         subject = batch.get("subject", [""])[0] if isinstance(batch, Mapping) else ""
         figure.suptitle(f"{subject} epoch {engine.state.epoch}, slice {index}".strip(), color="white", fontsize=10)
         path = self.folder / f"epoch_{engine.state.epoch:04d}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        figure.savefig(partial, format="png", facecolor="black")
-        partial.replace(path)
+        with replacing(path) as file:
+            figure.savefig(file, format="png", facecolor="black")
         if self.on_saved is not None:
             self.on_saved(path)
 

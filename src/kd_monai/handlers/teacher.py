@@ -11,6 +11,7 @@ from monai.inferers import Inferer
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from kd_monai.handlers.dry_run import dry_run
 from kd_monai.handlers.prepare import select_channels
 from kd_monai.losses import DistillationLoss
 from kd_monai.networks import FeatureTaps
@@ -38,20 +39,23 @@ class TeacherHandler:
     """Run the frozen teacher on each batch and fill the slot of the distillation loss.
 
     The teacher runs at ITERATION_STARTED, before the student's graph exists (lower peak memory) and outside the
-    student's autocast. It sees the very tensor that the student sees a part of: same patch, same augmentation. The
-    slot and the taps are emptied at LOSS_COMPLETED and after any exception.
+    student's autocast. It sees the very tensor that the student sees a part of: same patch, same augmentation. Critics
+    learn from detached outputs at FORWARD_COMPLETED. The slot and the taps are emptied at LOSS_COMPLETED and after any
+    exception.
 
     Args:
-        teacher: its network; frozen here.
+        teacher: its network, or the mean of several; frozen here.
         teacher_head, student_head: how the two networks' logits are read.
         loss: the loss whose slot is filled.
         modalities: channels of the batch's image, in order.
         teacher_modalities, student_modalities: what each network reads of them.
         inferer: the forward pass, with its precision.
-        roi_size: patch in voxels, for the dry run that compares feature shapes.
+        roi_size: patch in voxels, for the dry run that every term checks.
 
     Raises (at STARTED):
-        ValueError: a tapped layer is missing, or paired layers have different shapes.
+        ValueError: a tapped layer is missing, a feature term was given several teachers, or a term refuses the two
+            networks (heads, shapes of layers).
+        RuntimeError: a learned term was never built.
     """
 
     def __init__(
@@ -83,36 +87,17 @@ class TeacherHandler:
         engine.add_event_handler(Events.EXCEPTION_RAISED, self.failed)
 
     def started(self, engine: Engine) -> None:
-        """Bind the student, and compare paired feature shapes on an empty patch."""
-        device = torch.device(engine.state.device)
-        self.teacher.to(device)
+        """Bind the student, and let every term look at both networks' outputs of an empty patch."""
+        self.teacher.to(engine.state.device)
         pairs = self.loss.feature_pairs
+        of_teacher, of_student = sorted({name for name, _ in pairs}), sorted({name for _, name in pairs})
         network = engine.network.module if isinstance(engine.network, DistributedDataParallel) else engine.network
-        self.student_taps = FeatureTaps(network, sorted({name for _, name in pairs}))
-        self.teacher_taps = FeatureTaps(self.teacher.network, sorted({name for name, _ in pairs}))
-        if not pairs:
-            return
-        was_training = network.training
-        network.eval()
-        of_teacher = self._dry_run(self.teacher.network, self.teacher_taps, len(self.teacher_modalities), device)
-        of_student = self._dry_run(network, self.student_taps, len(self.student_modalities), device)
-        network.train(was_training)
-        for teacher, student in pairs:
-            if of_teacher[teacher].shape != of_student[student].shape:
-                raise ValueError(
-                    "A feature term compares layers of one shape (batch, channels, space); got teacher "
-                    f"{teacher!r} {tuple(of_teacher[teacher].shape)} and student {student!r} "
-                    f"{tuple(of_student[student].shape)}. Tap other layers, make the widths equal, or use an adapter."
-                )
-
-    def _dry_run(self, network: nn.Module, taps: FeatureTaps, channels: int, device: torch.device) -> dict[str, Tensor]:
-        taps.open()
-        try:
-            with torch.no_grad():
-                self.inferer(torch.zeros(1, channels, *self.roi_size, device=device), network)
-        finally:
-            features = taps.close()
-        return features
+        frozen = self.teacher.network
+        self.loss.check(
+            teacher=dry_run(frozen, self.teacher_head, of_teacher, len(self.teacher_modalities), self.roi_size),
+            student=dry_run(network, self.student_head, of_student, len(self.student_modalities), self.roi_size),
+        )
+        self.student_taps, self.teacher_taps = FeatureTaps(network, of_student), FeatureTaps(frozen, of_teacher)
 
     def __call__(self, engine: Engine) -> None:
         """Teacher's outputs of this batch; the image moves to the device once, for both networks."""
@@ -127,7 +112,7 @@ class TeacherHandler:
         self.student_taps.open()
 
     def student_done(self, engine: Engine) -> None:
-        """Hand both outputs to the loss."""
+        """Hand both outputs to the critics and to the loss."""
         if self._teacher_outputs is None:
             raise RuntimeError("The teacher's outputs of this step are missing: ITERATION_STARTED was not handled.")
         image = engine.state.batch["image"]
@@ -139,11 +124,11 @@ class TeacherHandler:
             teacher_image=select_channels(image, self.modalities, self.teacher_modalities),
             progress=done,
         )
+        self.loss.critics.step(student, self._teacher_outputs, batch)
         self.loss.fill(student, self._teacher_outputs, batch)
 
     def clear(self, engine: Engine) -> None:
-        """Publish the named terms and let go of every tensor of this step."""
-        engine.state.output["terms"] = dict(self.loss.named)
+        """Let go of every tensor of this step."""
         self._release()
 
     def failed(self, engine: Engine, error: BaseException) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from kd_monai.losses.critic import Critics
 from kd_monai.outputs import Batch, Outputs
 
 
@@ -16,6 +17,10 @@ class DistillationLoss(nn.Module):
     The trainer calls a loss with the prediction and the label alone, so the rest arrives in a slot: a handler fills it
     before the call and the call empties it. Without terms this is the plain baseline and no slot is needed.
 
+    Beside its call a term may have: `pairs`, the (teacher, student) layers it reads; `check(student, teacher)`, which
+    raises before the first step where the two do not fit; `learned = True` with `build(student, teacher)`, which makes
+    its parameters for the channels of these outputs; and `critic`, a `Critic`.
+
     Args:
         segmentation: loss of logits ``B C H W D`` against regions ``B 3 H W D``, a scalar.
         segmentation_weight: its weight; 1 - lambda in KD-Net.
@@ -23,6 +28,7 @@ class DistillationLoss(nn.Module):
 
     Attributes:
         named: detached, unweighted scalars of the last call by name, for the tracker.
+        critics: of the terms; outside the parameters and the state_dict.
 
     Raises:
         ValueError: an entry of `terms` has other keys, or a negative weight.
@@ -45,7 +51,9 @@ class DistillationLoss(nn.Module):
         self.segmentation_weight = float(segmentation_weight)
         self.weights = {name: float(entry["weight"]) for name, entry in terms.items()}
         self.terms = nn.ModuleDict({name: entry["term"] for name, entry in terms.items()})
+        self.critics = Critics(self.terms)
         self.named: dict[str, Tensor] = {}
+        self._unbuilt = sorted(name for name, term in self.terms.items() if getattr(term, "learned", False))
         self._slot: tuple[Outputs, Outputs, Batch] | None = None
 
     @property
@@ -53,14 +61,40 @@ class DistillationLoss(nn.Module):
         """(teacher, student) layer names that feature terms compare."""
         return sorted({pair for term in self.terms.values() for pair in getattr(term, "pairs", [])})
 
+    @property
+    def learned(self) -> bool:
+        """Whether a term has parameters to build."""
+        return bool(self._unbuilt)
+
+    def build(self, student: Outputs, teacher: Outputs) -> None:
+        """Make the parameters of learned terms, for the channels of these outputs; before the optimiser is made."""
+        for name in self._unbuilt:
+            self.terms[name].build(student, teacher)
+        self._unbuilt = []
+
+    def check(self, student: Outputs, teacher: Outputs) -> None:
+        """Ask every term whether student and teacher fit it.
+
+        Raises:
+            RuntimeError: a learned term was never built.
+            ValueError: a term refuses.
+        """
+        if self._unbuilt:
+            raise RuntimeError(
+                f"Learned terms are built before the optimiser is made; {self._unbuilt} are not. "
+                "Call kd_monai.handlers.build_terms on the loss."
+            )
+        for term in self.terms.values():
+            if hasattr(term, "check"):
+                term.check(student, teacher)
+
     def fill(self, student: Outputs, teacher: Outputs, batch: Batch) -> None:
         """Put what the next call needs into the slot."""
         self._slot = (student, teacher, batch)
 
     def clear(self) -> None:
-        """Empty the slot and forget the named values, after a step or an exception."""
+        """Empty the slot, after a step or an exception; the named values stay until the next call."""
         self._slot = None
-        self.named = {}
 
     def forward(self, logits: Tensor, label: Tensor) -> Tensor:
         """Scalar loss of logits ``B C H W D`` and float regions ``B 3 H W D``.

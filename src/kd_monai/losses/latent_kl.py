@@ -7,6 +7,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from kd_monai.losses.features import require_same_shape
 from kd_monai.outputs import Batch, Outputs
 
 Axis = Literal["whole", "channel", "space"]
@@ -49,23 +50,50 @@ class LatentKL(nn.Module):
     Args:
         teacher_layer, student_layer: tapped layers, for example BasicUNet's bottleneck ``down_4``.
         axis: what the softmax runs over.
+        adapter: compare the teacher with a learned 1 x 1 x 1 convolution of the student, from the student's channels to
+            the teacher's; for networks of different widths.
 
     Raises:
         ValueError: an unknown axis.
     """
 
-    def __init__(self, teacher_layer: str = "down_4", student_layer: str = "down_4", axis: Axis = "whole") -> None:
+    def __init__(
+        self,
+        teacher_layer: str = "down_4",
+        student_layer: str = "down_4",
+        axis: Axis = "whole",
+        adapter: bool = False,
+    ) -> None:
         super().__init__()
         if axis not in get_args(Axis):
             raise ValueError(f"`axis` of latent_kl must be one of {list(get_args(Axis))}; got {axis!r}.")
         self.teacher_layer, self.student_layer, self.axis = teacher_layer, student_layer, axis
+        self.learned = adapter
+        self.adapter: nn.Module = nn.Identity()
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
-        """(teacher, student) layers whose shapes must agree."""
+        """(teacher, student) layers that are compared."""
         return [(self.teacher_layer, self.student_layer)]
+
+    def build(self, student: Outputs, teacher: Outputs) -> None:
+        """Make the adapter, for the channels of these outputs."""
+        channels = student.feature(self.student_layer).shape[1], teacher.feature(self.teacher_layer).shape[1]
+        self.adapter = nn.Conv3d(*channels, kernel_size=1)
+
+    def check(self, student: Outputs, teacher: Outputs) -> None:
+        """Whether it can compare the two.
+
+        Raises:
+            ValueError: the layers' shapes differ.
+        """
+        adapted = self.adapter(student.feature(self.student_layer))
+        require_same_shape(
+            (self.teacher_layer, teacher.feature(self.teacher_layer)), (self.student_layer, adapted), "`adapter: true`"
+        )
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
         """One value per sample, ``B``."""
         with torch.autocast(student.logits.device.type, enabled=False):
-            return latent_kl(teacher.feature(self.teacher_layer), student.feature(self.student_layer), self.axis)
+            adapted = self.adapter(student.feature(self.student_layer))
+            return latent_kl(teacher.feature(self.teacher_layer), adapted, self.axis)

@@ -53,12 +53,20 @@ class SoftDiceBCE(nn.Module):
         super().__init__()
         self.temperature = temperature
 
+    def check(self, student: Outputs, teacher: Outputs) -> None:
+        """Whether it can compare the two.
+
+        Raises:
+            ValueError: teacher and student have different heads.
+        """
+        require_same_head("soft_dice_bce", student, teacher)
+
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
         """One value per sample, ``B``.
 
         Raises:
             ValueError: teacher and student have different heads.
         """
-        require_same_head("soft_dice_bce", student, teacher)
+        self.check(student, teacher)
         with torch.autocast(student.logits.device.type, enabled=False):
             return soft_dice_bce(teacher.probabilities(self.temperature), student.probabilities(self.temperature))

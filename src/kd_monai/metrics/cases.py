@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from kd_monai.atomic import write_bytes
 from kd_monai.brats import REGIONS
 from kd_monai.metrics.region_scores import METRICS
 
@@ -44,10 +44,7 @@ def cases_frame(rows: Iterable[Mapping[str, object]]) -> pd.DataFrame:
 
 def write_cases(cases: pd.DataFrame, path: str | Path) -> None:
     """Write the table as CSV: complete or not at all."""
-    path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    cases.to_csv(partial, index=False, columns=CASE_COLUMNS)
-    partial.replace(path)
+    write_bytes(path, cases.to_csv(index=False, columns=CASE_COLUMNS).encode())
 
 
 def read_cases(path: str | Path) -> pd.DataFrame:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from kd_monai.brats import OUTPUT_LABELS
 
@@ -58,6 +61,11 @@ class RegionsHead:
         """uint8 ``B 1 H W D``: regions at probability 0.5, laid over each other."""
         return compose_label_map(logits > 0)
 
+    def mean_logits(self, logits: list[Tensor]) -> Tensor:
+        """``logit(mean sigmoid(z_i))``, ``B 3 H W D``, float32; finite where a probability rounds to 0 or 1."""
+        z = torch.stack(logits).float()
+        return F.logsigmoid(z).logsumexp(0) - F.logsigmoid(-z).logsumexp(0)
+
 
 class LabelsHead:
     """Softmax over background, core, oedema, enhancing (figure 1 of KD-Net); regions are sums of these parts."""
@@ -84,6 +92,10 @@ class LabelsHead:
     def label_map(self, logits: Tensor) -> Tensor:
         """uint8 ``B 1 H W D``: the most probable class."""
         return logits.argmax(1, keepdim=True).to(torch.uint8)
+
+    def mean_logits(self, logits: list[Tensor]) -> Tensor:
+        """``log(mean softmax(z_i))``, ``B 4 H W D``, float32."""
+        return torch.stack(logits).float().log_softmax(2).logsumexp(0) - math.log(len(logits))
 
 
 def head(name: str) -> RegionsHead | LabelsHead:

@@ -19,7 +19,7 @@ def run_command(main: Callable[[], None]) -> None:
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     for name in NOISY:
-        logging.getLogger(name).setLevel(logging.ERROR)
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what went wrong is said once, below
     try:
         main()
     except (ValueError, OSError, NaNLossError, TrackingError) as problem:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from kd_monai.data.atomic import write_bytes
+from kd_monai.atomic import write_bytes
 from kd_monai.study.comparison_rows import comparison_rows, parent_metrics
 from kd_monai.study.comparison_text import comparison_text
 from kd_monai.study.evaluated_run import find_runs
-from kd_monai.study.pool import Pool, group_runs
+from kd_monai.study.group import Group, group_runs, study_of
+from kd_monai.study.pool import Pool
 from kd_monai.tracking import Tracker
 
 
@@ -23,29 +24,30 @@ class Comparison:
     Attributes:
         rows: as in ``comparison.csv``.
         text: tables for a terminal.
-        path: the ``comparison.csv`` that was written.
-        by_group: a run folder of each group, and the group's rows.
+        path: the ``comparison.csv`` that was written; None where runs were chosen, not the whole folder compared.
+        by_study: a run folder of each study, and the study's rows.
     """
 
     rows: pd.DataFrame
     text: str
-    path: Path
-    by_group: tuple[tuple[Path, pd.DataFrame], ...]
+    path: Path | None
+    by_study: tuple[tuple[Path, pd.DataFrame], ...]
 
     def publish(self) -> None:
-        """Tell the parent run of each group what a student gained and how much of the gap it closed."""
-        for folder, rows in self.by_group:
+        """Tell the parent run of each study what a student gained and how much of the gap it closed."""
+        for folder, rows in self.by_study:
             tracker = Tracker.reopen(folder)
             tracker.log_parent_metrics(parent_metrics(rows))
-            tracker.log_parent_artifact(self.path)
+            if self.path is not None:
+                tracker.log_parent_artifact(self.path)
             tracker.close()
 
 
 def compare(out: str | Path, modality: str | None = None, runs: Sequence[str | Path] | None = None) -> Comparison:
-    """Pool the evaluated runs of a folder over folds and seeds, compare them, and write ``comparison.csv`` there.
+    """Pool the evaluated runs of a folder over folds and seeds, and compare them.
 
-    Runs of different data, splits, label conventions, recipes or numbers of training subjects are never mixed: each
-    such group has its own table.
+    A comparison of the whole folder is written to ``comparison.csv`` there. Runs of different data, splits, label
+    conventions, recipes, numbers of training subjects or settings are never mixed: each such group has its own table.
 
     Args:
         out: folder of run folders.
@@ -62,30 +64,32 @@ def compare(out: str | Path, modality: str | None = None, runs: Sequence[str | P
     out = Path(out).expanduser()
     found, remarks = find_runs(out, None if runs is None else [Path(run).expanduser() for run in runs])
     groups = group_runs(found)
-    by_group = [comparison_rows(group, pools) for group, pools in groups]
+    by_group = [comparison_rows(group) for group in groups]
     rows = pd.concat(by_group, ignore_index=True)
-    shown = [(group, [pool for pool in pools if _is_shown(pool, modality)]) for group, pools in groups]
+    shown = [(group, [pool for pool in group.pools if _is_shown(pool, modality)]) for group in groups]
     texts = [comparison_text(group, pools) for group, pools in shown if _has_networks(pools, modality)]
     if not texts:
         raise ValueError(
             f"MODALITY={modality} names no evaluated baseline or student in {out}; there are "
             f"{', '.join(sorted({run.record['modality'] for run in found}))}. Choose one of them, or train it first."
         )
-    path = out / "comparison.csv"
-    write_bytes(path, rows.to_csv(index=False).encode())
-    told = tuple(
-        (folder, group_rows)
-        for (_, pools), group_rows in zip(groups, by_group, strict=True)
-        if (folder := _told_by(pools)) is not None
-    )
-    footer = "\n".join([*remarks, f"Written to {path}"])
-    return Comparison(rows, ("\n\n" + "=" * 100 + "\n\n").join(texts) + "\n\n" + footer, path, told)
+    path = out / "comparison.csv" if runs is None else None
+    if path is not None:
+        write_bytes(path, rows.to_csv(index=False).encode())
+    footer = "\n".join([*remarks, *([f"Written to {path}"] if path else [])])
+    text = ("\n\n" + "=" * 100 + "\n\n").join(texts) + (f"\n\n{footer}" if footer else "")
+    return Comparison(rows, text, path, _by_study(groups, by_group))
 
 
-def _told_by(pools: Sequence[Pool]) -> Path | None:
-    """A run folder of these that has told MLflow of itself."""
-    folders = [run.folder for pool in pools for run in pool.runs if (run.folder / "journal.jsonl").is_file()]
-    return folders[-1] if folders else None
+def _by_study(groups: Sequence[Group], by_group: Sequence[pd.DataFrame]) -> tuple[tuple[Path, pd.DataFrame], ...]:
+    """Of each study, a run folder that has told MLflow of itself, and all rows."""
+    told = []
+    for study in dict.fromkeys(group.study for group in groups):
+        rows = [rows for group, rows in zip(groups, by_group, strict=True) if group.study == study]
+        runs = [run for group in groups for pool in group.pools for run in pool.runs if study_of(run) == study]
+        folders = [run.folder for run in runs if (run.folder / "journal.jsonl").is_file()]
+        told += [(folders[-1], pd.concat(rows, ignore_index=True))] if folders else []
+    return tuple(told)
 
 
 def _is_shown(pool: Pool, modality: str | None) -> bool:

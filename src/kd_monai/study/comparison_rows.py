@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
 from kd_monai.metrics import summarise
 from kd_monai.study.contrast import baseline_of, contrast, teacher_of
-from kd_monai.study.pool import GROUP_KEYS, Pool
+from kd_monai.study.group import Group
+from kd_monai.study.setting import GROUP_KEYS
 
 COLUMNS = [
     "role", "method", "modality", "region", "metric", "mean", "std", "n", "n_empty", "diff", "ci_low", "ci_high",
     "gap_closed", "n_paired", "teacher_diff", "teacher_ci_low", "teacher_ci_high", "folds", "seeds", *GROUP_KEYS,
+    "setting", "variant",
 ]  # fmt: skip
 
 
-def comparison_rows(group: dict[str, Any], pools: Sequence[Pool]) -> pd.DataFrame:
+def comparison_rows(group: Group) -> pd.DataFrame:
     """A row per role, method, modality, region and metric of one group of runs.
 
     ``diff``, ``ci_low``, ``ci_high``: paired difference to the baseline of the same modality over ``n_paired``
     subjects, for students, and for the teacher where there is one baseline. ``teacher_diff``, ``teacher_ci_low``,
     ``teacher_ci_high``: teacher minus baseline on the student's subjects; where that interval contains zero,
-    ``gap_closed`` is ``undefined``. What does not apply is empty. Region and metric: `kd_monai.metrics.SUMMARY_ROWS`.
+    ``gap_closed`` is ``undefined``. What does not apply is empty. ``setting`` is the digest of what student and
+    baseline share, ``variant`` that of all that a row's runs were trained with.
+    Region and metric: `kd_monai.metrics.SUMMARY_ROWS`.
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
+    pools = group.pools
     for pool in pools:
         baseline = baseline_of(pool, pools)
         teacher = teacher_of(pool, pools) if pool.role == "student" else None
@@ -35,7 +39,8 @@ def comparison_rows(group: dict[str, Any], pools: Sequence[Pool]) -> pd.DataFram
             "modality": pool.modality,
             "folds": " ".join(map(str, pool.folds)),
             "seeds": " ".join(map(str, pool.seeds)),
-            **group,
+            **group.facts,
+            "variant": pool.variant,
         }
         for summary in summarise(pool.cases).to_dict("records"):
             row = {**shared, **{str(key): value for key, value in summary.items()}}
@@ -52,14 +57,17 @@ def comparison_rows(group: dict[str, Any], pools: Sequence[Pool]) -> pd.DataFram
 
 
 def parent_metrics(rows: pd.DataFrame) -> dict[str, float]:
-    """``gap_closed/<method>_<modality>/<metric>_<region>`` and ``diff/...`` of the students, for the parent run.
+    """``gap_closed/<method>_<modality>/<metric>_<region>`` and ``diff/...`` of a study's students, for its parent run.
 
-    What is undefined is left out.
+    Where a method was trained in several settings, ``<method>_<modality>_<variant>``. What is undefined is left out.
     """
     metrics = {}
-    for row in rows[rows.role == "student"].to_dict("records"):
-        for kind in ("diff", "gap_closed"):
-            value = pd.to_numeric(row[kind], errors="coerce")
-            if pd.notna(value):
-                metrics[f"{kind}/{row['method']}_{row['modality']}/{row['metric']}_{row['region']}"] = float(value)
+    for (method, modality), of_method in rows[rows.role == "student"].groupby(["method", "modality"]):
+        several = of_method.variant.nunique() > 1
+        for row in of_method.to_dict("records"):
+            name = f"{method}_{modality}" + (f"_{row['variant']}" if several else "")
+            for kind in ("diff", "gap_closed"):
+                value = pd.to_numeric(row[kind], errors="coerce")
+                if pd.notna(value):
+                    metrics[f"{kind}/{name}/{row['metric']}_{row['region']}"] = float(value)
     return metrics

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from kd_monai.metrics import Interval, case_values, mean_interval
 from kd_monai.study.contrast import Contrast, baseline_of, contrast, teacher_of
+from kd_monai.study.group import Group
 from kd_monai.study.pool import Pool
 from kd_monai.study.scores_text import DECIMALS, NAMES, SHOWN, TITLES, scores_text, wrap
 
 
-def comparison_text(group: dict[str, Any], pools: Sequence[Pool]) -> str:
-    """Scores of the pools of one group, every student against its baseline and the fixed mask, and what is missing."""
-    digests = f"data {str(group['data_digest'])[:8]}, split {str(group['split_digest'])[:8]}"
-    heading = f"Comparison: {digests}, labels {group['labels']}, recipe {group['recipe']}"
-    if group["n_subjects"] is not None:
-        heading += f", {group['n_subjects']} training subjects"
+def comparison_text(group: Group, pools: Sequence[Pool]) -> str:
+    """Scores of these pools of a group, every student against its baseline and the fixed mask, and what is missing."""
+    facts = group.facts
+    digests = f"data {str(facts['data_digest'])[:8]}, split {str(facts['split_digest'])[:8]}"
+    heading = f"Comparison: {digests}, labels {facts['labels']}, recipe {facts['recipe']}"
+    if facts["n_subjects"] is not None:
+        heading += f", {facts['n_subjects']} training subjects"
+    settings = [f"Setting {facts['setting']}: {group.differs}"] if group.differs else []
+    settings += [f"{pool.title}: {pool.differs}" for pool in pools if pool.differs]
     students = [pool for pool in pools if pool.role == "student"]
-    blocks = [wrap(heading) + "\n" + scores_text(pools)]
+    blocks = ["\n".join(map(wrap, [heading, *settings])) + "\n" + scores_text(pools)]
     blocks += [_differences(student, pools) for student in students]
     blocks += ["\n".join(filter(None, (_against_fixed_mask(student, pools) for student in students)))]
     blocks += ["\n".join(map(wrap, _missing(pools)))]

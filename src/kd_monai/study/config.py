@@ -13,9 +13,9 @@ from monai.bundle import ConfigParser
 # Where a run happens and how it is watched, not what it computes.
 NOT_IDENTITY = frozenset(
     {
-        "imports", "initialize", "run", "finalize", "bundle_root", "dataset_dir", "output_dir", "run_dir", "device",
+        "imports", "finalize", "bundle_root", "dataset_dir", "output_dir", "run_dir", "device",
         "cache", "cache_dir", "num_workers", "force", "experiment", "teacher", "split_file", "dataset",
-        "evaluator", "_meta_", "recipe",
+        "evaluator", "_meta_", "recipe", "labels", "precision",
     }
 )  # fmt: skip
 
@@ -46,10 +46,19 @@ def run_key(config: Mapping[str, Any], **facts: str | None) -> str:
 
     Args:
         config: resolved configuration; keys that only say where it runs are left out.
-        facts: digests of what the left-out keys point to (data, split, teacher).
+        facts: what the left-out keys come to: digests of data, split and teacher, label convention, precision.
 
     Returns:
         64 hexadecimal digits.
     """
     kept = {name: value for name, value in config.items() if name not in NOT_IDENTITY}
-    return hashlib.sha256(json.dumps([kept, facts], sort_keys=True, default=str).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([_plain(kept), facts], sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    """2 and 2.0 mean the same in a configuration."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value

@@ -9,6 +9,7 @@ import pandas as pd
 
 from kd_monai.metrics import Interval, case_values, gap_closed, paired_difference
 from kd_monai.study.pool import Pool
+from kd_monai.study.setting import differing, setting_of
 
 
 @dataclass(frozen=True)
@@ -54,19 +55,24 @@ def _shared(pools: Sequence[Pool], metric: str, region: str) -> list[pd.Series]:
 
 
 def baseline_of(pool: Pool, pools: Sequence[Pool]) -> Pool | None:
-    """The baseline that reads what the pool reads; a teacher's is the only one there is."""
+    """The baseline that reads what the pool reads; a teacher's is the only one there is.
+
+    Of several, which differ in parts that a method may change too, the one that differs least.
+    """
     baselines = [other for other in pools if other.role == "baseline"]
     if pool.role == "teacher" and len(baselines) == 1:
         return baselines[0]
     if pool.role != "student":
         return None
-    return next((other for other in baselines if other.modality == pool.modality), None)
+    alike = [other for other in baselines if other.modality == pool.modality]
+    own = setting_of(pool.runs[0])
+    return min(alike, key=lambda other: len(differing([own, setting_of(other.runs[0])])), default=None)
 
 
 def teacher_of(student: Pool, pools: Sequence[Pool]) -> Pool | None:
     """The pool that taught this student, by its runs' ``teacher_key``; where nothing is recorded, the only teacher."""
     teachers = [pool for pool in pools if pool.role == "teacher"]
-    keys = {run.record.get("teacher_key") for run in student.runs} - {None}
+    keys = {key for run in student.runs for key in run.teacher_keys}
     if not keys:
         return teachers[0] if len(teachers) == 1 else None
     return next((pool for pool in teachers if keys & {run.record.get("run_key") for run in pool.runs}), None)

@@ -61,6 +61,11 @@ class EvaluatedRun:
             raise ValueError(f"`role` in {file} must be one of {', '.join(ROLES)}; got {record['role']!r}. Correct it.")
         return cls(folder, record, config or {}, read_cases(folder / "cases.csv"))
 
+    @property
+    def teacher_keys(self) -> set[str]:
+        """Run keys of those that taught it."""
+        return set((self.record.get("teacher_key") or "").split(",")) - {""}
+
     def get(self, key: str) -> Any:
         """What the record says, else the configuration, else None."""
         return self.record.get(key, self.config.get(key))

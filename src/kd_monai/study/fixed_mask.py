@@ -6,11 +6,11 @@ import hashlib
 import json
 from pathlib import Path
 
+from kd_monai.atomic import write_json
 from kd_monai.data import Datalist
-from kd_monai.data.atomic import write_json
 from kd_monai.metrics import fixed_mask_scores, write_cases
 from kd_monai.study.evaluated_run import EvaluatedRun
-from kd_monai.study.pool import GROUP_KEYS
+from kd_monai.study.setting import GROUP_KEYS
 
 
 def write_fixed_mask(run_folder: str | Path, datalist: Datalist) -> Path:

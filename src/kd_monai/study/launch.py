@@ -27,6 +27,10 @@ def overlay(bundle: Path, kind: str, name: str) -> Path:
     """
     if name.endswith((".yaml", ".yml")) and Path(name).is_file():
         return Path(name)
+    if not bundle.is_dir():
+        raise FileNotFoundError(
+            f"The bundles stand in a checkout of kd_monai; there is no {bundle}. Install with pip -e."
+        )
     path = bundle / "configs" / f"{kind}s" / f"{name}.yaml"
     if not path.is_file():
         known = sorted(file.stem for file in path.parent.glob("*.yaml"))

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from kd_monai.metrics import CASE_COLUMNS
-from kd_monai.study.config import NOT_IDENTITY
-from kd_monai.study.evaluated_run import ROLES, EvaluatedRun
-
-GROUP_KEYS = ("data_digest", "split_digest", "labels", "recipe", "n_subjects")
-"""Runs that differ in one of these are never pooled, nor compared with each other."""
+from kd_monai.study.evaluated_run import EvaluatedRun
 
 
 @dataclass(frozen=True)
@@ -24,6 +20,8 @@ class Pool:
         role, method, modality: what they share.
         runs: at least one.
         cases: a row per subject; several seeds are averaged.
+        variant: digest of the setting that the runs share.
+        differs: how that setting differs from those of other pools of this role, method and modality.
     """
 
     role: str
@@ -31,13 +29,16 @@ class Pool:
     modality: str
     runs: tuple[EvaluatedRun, ...]
     cases: pd.DataFrame
+    variant: str = ""
+    differs: str = ""
 
     @property
     def title(self) -> str:
         """As a table names it."""
         if self.role == "fixed_mask":
             return "best fixed mask"
-        return " ".join([self.role, *([self.method] if self.role == "student" else []), self.modality])
+        method = [self.method] if self.role == "student" else []
+        return " ".join([self.role, *method, self.modality, *([self.variant[:4]] if self.differs else [])])
 
     @property
     def folds(self) -> list[Any]:
@@ -50,47 +51,19 @@ class Pool:
         return sorted({run.record["seed"] for run in self.runs}, key=str)
 
 
-def group_runs(runs: Iterable[EvaluatedRun]) -> list[tuple[dict[str, Any], list[Pool]]]:
-    """Runs pooled over folds and seeds, apart for each data set, split, label convention and recipe.
-
-    Returns:
-        For every group the values of `GROUP_KEYS` and its pools: teacher, baseline, student, fixed mask.
-
-    Raises:
-        ValueError: runs of one pool that do not belong together; see `pool_runs`.
-    """
-    groups: dict[tuple[Any, ...], dict[tuple[Any, ...], list[EvaluatedRun]]] = {}
-    for run in runs:
-        group = groups.setdefault(tuple(run.get(key) for key in GROUP_KEYS), {})
-        place = (ROLES.index(run.record["role"]), run.record["modality"], run.record["method"])
-        group.setdefault(place, []).append(run)
-    return [
-        (dict(zip(GROUP_KEYS, key, strict=True)), [pool_runs(members) for _, members in sorted(pools.items())])
-        for key, pools in sorted(groups.items(), key=lambda item: str(item[0]))
-    ]
-
-
-def pool_runs(runs: Sequence[EvaluatedRun]) -> Pool:
+def pool_runs(runs: Sequence[EvaluatedRun], variant: str = "", differs: str = "") -> Pool:
     """One pool: seeds averaged per subject first, then the test subjects of all folds put together.
 
+    Args:
+        runs: of one role, method, modality and setting.
+        variant, differs: the pool's.
+
     Raises:
-        ValueError: two runs of one fold and seed, runs of different data, split, recipe or configuration, a subject in
-            two folds, or a subject whose reference is empty in one run and not in another.
+        ValueError: two runs of one fold and seed, a subject in two folds, or a subject whose reference is empty in one
+            run and not in another.
     """
     first, remedy = runs[0], "Name the runs to compare (--runs FOLDER ...), or move one of them out of the folder."
     for i, run in enumerate(runs):
-        for key in (*GROUP_KEYS, "role", "method", "modality"):
-            if run.get(key) != first.get(key):
-                raise ValueError(
-                    f"Pooled runs share their {key}; {first.folder} has {first.get(key)!r} and {run.folder} "
-                    f"{run.get(key)!r}. {remedy}"
-                )
-        differing = _differing(first, run)
-        if differing:
-            raise ValueError(
-                f"Pooled runs differ in fold and seed alone; {first.folder} and {run.folder} differ in "
-                f"{', '.join(differing)}. {remedy}"
-            )
         for other in runs[:i]:
             if all(run.record[key] == other.record[key] for key in ("fold", "seed")):
                 raise ValueError(
@@ -101,14 +74,8 @@ def pool_runs(runs: Sequence[EvaluatedRun]) -> Pool:
     _check_subjects(cases, first)
     scores = {column: "mean" if cases[column].dtype.kind == "f" else "first" for column in CASE_COLUMNS[1:]}
     merged = cases.groupby("subject", sort=True).agg(scores).reset_index()
-    return Pool(first.record["role"], first.record["method"], first.record["modality"], tuple(runs), merged)
-
-
-def _differing(a: EvaluatedRun, b: EvaluatedRun) -> list[str]:
-    if not a.config or not b.config:
-        return []
-    names = (set(a.config) | set(b.config)) - NOT_IDENTITY - {"fold", "seed"}
-    return sorted(name for name in names if a.config.get(name) != b.config.get(name))
+    role, method, modality = (first.record[key] for key in ("role", "method", "modality"))
+    return Pool(role, method, modality, tuple(runs), merged, variant, differs)
 
 
 def _check_subjects(cases: pd.DataFrame, run: EvaluatedRun) -> None:

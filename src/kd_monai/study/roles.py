@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import argparse
-import json
-import logging
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from monai.bundle import ConfigParser
 
 from kd_monai.study.compare import compare
-from kd_monai.study.config import NOT_IDENTITY
-from kd_monai.study.export import export_bundle
-from kd_monai.study.launch import STUDENT, TEACHER, evaluate, overlay, train
+from kd_monai.study.evaluated_run import EvaluatedRun
+from kd_monai.study.group import group_key
+from kd_monai.study.launch import STUDENT, TEACHER, overlay, train
 from kd_monai.study.methods import check_methods
 from kd_monai.study.run_folder import RunFolder
+from kd_monai.study.score import score
 from kd_monai.study.settings import fitting
 from kd_monai.study.variables import overrides_of
 
-logger = logging.getLogger(__name__)
-
-SAME = ("data_digest", "split_digest", "labels", "recipe", "fold", "seed", "n_train", "modality")
+NOTHING = "Nothing to compare: no run has a test fold (FOLD=all)."
 
 
 def train_teacher(given: argparse.Namespace) -> RunFolder:
@@ -55,7 +51,9 @@ def _train(
     stacks = [(TEACHER, _overlays(TEACHER, given)), (STUDENT, _overlays(STUDENT, given, given.method))]
     others = [[other / "configs" / "train.yaml", *files] for other, files in stacks]
     overrides = fitting(overrides_of(given), [bundle / "configs" / "train.yaml", *overlays], others, fixed)
-    return train(bundle, overlays, {**overrides, **more})
+    # a file of the user's names its runs, or they would be filed as quick
+    named = {"recipe": Path(given.recipe).stem} if given.recipe.endswith((".yaml", ".yml")) else {}
+    return train(bundle, overlays, {**overrides, **named, **more})
 
 
 def _overlays(bundle: Path, given: argparse.Namespace, methods: str = "") -> list[Path]:
@@ -67,42 +65,25 @@ def _overlays(bundle: Path, given: argparse.Namespace, methods: str = "") -> lis
 
 
 def evaluate_run(record: RunFolder, given: argparse.Namespace) -> Path | None:
-    """Per-case scores of a finished run on its test fold, unless they are there; none for a run on all subjects."""
-    cases = record.path / "cases.csv"
-    if not record.record["n_test"]:
-        logger.info("%s was trained on every subject (FOLD=all): there is no test fold to score.", record.path)
-        return None
-    if cases.is_file() and not overrides_of(given).get("force"):
-        logger.info("Scored already: %s", cases)
-        return cases
-    template = TEACHER if record.record["role"] == "teacher" else STUDENT
-    keep = {name: value for name, value in overrides_of(given).items() if name in ("dataset_dir", "device")}
-    evaluate(template, record.path, keep)
-    export_bundle(record.path, template, record.path / "bundle")
-    return cases
+    """Per-case scores of a finished run on its test fold, and its bundle; see `score`."""
+    overrides = overrides_of(given)
+    keep = {name: value for name, value in overrides.items() if name in ("dataset_dir", "device")}
+    return score(record.path, keep, bool(overrides.get("force")))
 
 
 def side_by_side(records: Sequence[RunFolder]) -> str:
-    """The table of these runs, with the scored baseline of the last one's data, split, modality, seed and settings."""
-    out = records[0].path.parent
-    others = [folder for folder in sorted(out.glob("baseline_*/")) if _is_baseline_of(folder, records[-1])]
+    """The table of these runs, with the scored baseline of the last one's study, setting, modality, fold and seed."""
     paths = [record.path for record in records if (record.path / "cases.csv").is_file()]
-    return compare_and_tell(out, list(dict.fromkeys([*paths, *others]))) if paths else ""
+    if not paths:
+        return NOTHING
+    last = _place(EvaluatedRun.read(paths[-1]))
+    scored = [file.parent for file in sorted(paths[-1].parent.glob("baseline_*/cases.csv"))]
+    alike = [folder for folder in scored if _place(EvaluatedRun.read(folder)) == last]
+    return compare_and_tell(paths[-1].parent, list(dict.fromkeys([*paths, *alike])))
 
 
-def _is_baseline_of(folder: Path, run: RunFolder) -> bool:
-    """Whether a folder is a scored baseline that differs from a run in nothing but what makes it a baseline."""
-    if not (folder / "cases.csv").is_file():
-        return False
-    record = json.loads((folder / "run.json").read_text())
-    if any(record.get(name) != run.record[name] for name in SAME):
-        return False
-    makes_it = ConfigParser.load_config_file(overlay(STUDENT, "method", "baseline"))
-    theirs = yaml.safe_load((folder / "config.yaml").read_text())
-    names = (theirs.keys() & run.config.keys()) - makes_it.keys() - NOT_IDENTITY
-    # a method may well add handlers or terms of the loss; numbers and network are the same
-    settings = [name for name in names if name == "network_def" or not isinstance(theirs[name], dict)]
-    return all(theirs[name] == run.config[name] for name in settings)
+def _place(run: EvaluatedRun) -> tuple[Any, ...]:
+    return (*group_key(run), *(run.record[name] for name in ("modality", "fold", "seed")))
 
 
 def compare_and_tell(out: Path, runs: Sequence[Path] | None = None) -> str:

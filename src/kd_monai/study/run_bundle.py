@@ -3,24 +3,52 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from kd_monai.study.export import export_bundle
 from kd_monai.study.launch import STUDENT, TEACHER
+
+
+def finished_record(run_folder: Path) -> dict[str, Any]:
+    """The ``run.json`` of a finished training.
+
+    Raises:
+        ValueError: the folder is no run folder, or the training is not finished.
+    """
+    file = run_folder / "run.json"
+    if not file.is_file():
+        raise ValueError(f"A run folder has a run.json; {run_folder} has none. Name a folder that a training wrote.")
+    record: dict[str, Any] = json.loads(file.read_text())
+    if record.get("status") != "FINISHED":
+        raise ValueError(
+            f"A finished training is asked for; {run_folder} is {record.get('status', 'no training')}. "
+            "Launch its training again, or name another run."
+        )
+    return record
+
+
+def finished_runs(out: Path) -> list[Path]:
+    """Folders of the finished trainings in an output folder."""
+    records = {file.parent: json.loads(file.read_text()) for file in sorted(out.glob("*/run.json"))}
+    return [folder for folder, record in records.items() if record.get("status") == "FINISHED"]
+
+
+def template_of(record: Mapping[str, Any]) -> Path:
+    """The bundle that trained a run."""
+    return TEACHER if record["role"] == "teacher" else STUDENT
 
 
 def bundle_of(run_folder: str | Path) -> Path:
     """``<run folder>/bundle``, exported where it is missing, from the template that the run's role asks for.
 
     Raises:
-        ValueError: the folder is no run folder.
-        FileNotFoundError: the run is not finished.
+        ValueError: the folder is no finished run's.
+        FileNotFoundError: one of its files is missing.
     """
     run_folder = Path(run_folder)
     bundle = run_folder / "bundle"
     if bundle.is_dir():
         return bundle
-    if not (run_folder / "run.json").is_file():
-        raise ValueError(f"A run folder has a run.json; {run_folder} has none. Name a folder that a training wrote.")
-    teacher = json.loads((run_folder / "run.json").read_text())["role"] == "teacher"
-    return export_bundle(run_folder, TEACHER if teacher else STUDENT, bundle)
+    return export_bundle(run_folder, template_of(finished_record(run_folder)), bundle)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import json
 import logging
-import os
 import shutil
 import sys
 from collections.abc import Callable, Mapping
@@ -13,10 +12,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import ignite.distributed as idist
+import torch
 import yaml
 from filelock import FileLock, Timeout
 
+from kd_monai.atomic import write_json
 from kd_monai.data import Datalist
+from kd_monai.handlers import file_digest
+from kd_monai.inferers import Precision, resolved_precision
 from kd_monai.study.config import current_parser, run_key
 from kd_monai.study.teacher import Teacher
 
@@ -29,7 +32,8 @@ class RunFolder:
     """``<output_dir>/<name>-fold<k>-<key>/``: resolved ``config.yaml``, ``split.json``, ``run.json`` and the results.
 
     The folder of a configuration follows from its key (`run_key`), so that the same launch finds it again: unfinished,
-    it is continued; finished, `open` says so and ends the process with status 0; `force` starts it anew. An operating
+    it is continued; finished, `open` says so and ends the process with status 0; `force` starts it anew, and what it
+    replaces is kept until it is finished. An operating
     system lock keeps a second process out and falls with its holder, so a lock is never stale. Of the processes of one
     training (torchrun) the first alone locks and writes; their number belongs to the key.
 
@@ -40,6 +44,7 @@ class RunFolder:
         modality: what the network reads, ``t1ce`` or ``t1-t2``.
         datalist: data and split.
         fold, seed, recipe, spacing_mm: recorded with the run.
+        device, precision: where the network runs; the precision that follows belongs to the key.
         teacher: of a student; checked against the data before anything starts.
         force: forget what a finished or unfinished run of this key left.
         config: resolved configuration; the one being evaluated unless given.
@@ -63,6 +68,8 @@ class RunFolder:
         recipe: str,
         spacing_mm: float | list[float] | None = None,
         teacher: Teacher | None = None,
+        device: str | torch.device = "cpu",
+        precision: Precision = "auto",
         force: bool = False,
         config: Mapping[str, Any] | None = None,
     ) -> None:
@@ -72,7 +79,13 @@ class RunFolder:
         if teacher is not None:
             teacher.check(datalist, spacing_mm)
             teacher_key = teacher.key
-        facts = {"data": datalist.digest, "split": datalist.split_digest, "teacher": teacher_key}
+        facts = {
+            "data": datalist.digest,
+            "split": datalist.split_digest,
+            "labels": datalist.convention.name,
+            "teacher": f"{teacher.key} {teacher.weights_digest}" if teacher is not None else None,
+            "precision": resolved_precision(device, precision),
+        }
         if idist.get_world_size() > 1:
             facts["processes"] = str(idist.get_world_size())
         self.key = run_key(self.config, **facts)
@@ -91,12 +104,16 @@ class RunFolder:
             "split_digest": datalist.split_digest,
             "labels": datalist.convention.name,
             "spacing_mm": spacing_mm,
+            "n_subjects": self.config.get("n_subjects"),
+            "device": str(device),
+            "precision": facts["precision"],
             "n_train": len(datalist.train),
             "n_val": len(datalist.val),
             "n_test": len(datalist.test),
-            "seen": sorted(entry["subject"] for entry in [*datalist.train, *datalist.val]),
+            "seen": sorted({entry["patient"] for entry in [*datalist.train, *datalist.val]}),
         }
         self.on_fail: list[Callable[[Ended], object]] = []
+        self._replaced = self.path.with_name(f".{self.path.name}.replaced")
         self._lock = FileLock(self.path.with_name(f"{self.path.name}.lock"))
 
     @property
@@ -115,9 +132,7 @@ class RunFolder:
 
     def _write(self, **changes: Any) -> None:
         self.record |= changes
-        temporary = self.path / f".run.json.{os.getpid()}"
-        temporary.write_text(json.dumps(self.record, indent=2) + "\n")
-        temporary.replace(self.path / "run.json")
+        write_json(self.path / "run.json", self.record)
 
     def open(self) -> None:
         """Take the lock and write down what is about to run.
@@ -126,9 +141,7 @@ class RunFolder:
             SystemExit: (status 0) the run is finished and `force` is not set.
             BlockingIOError: another process holds the folder.
         """
-        if not self.force and self.finished:
-            logger.info("Finished already: %s. FORCE=1 (or --force True) trains it anew.", self.path)
-            raise SystemExit(0)
+        self._end_if_finished()
         if idist.get_rank() > 0:
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -139,8 +152,9 @@ class RunFolder:
                 f"One process at a time may write a run; another one holds {self._lock.lock_file}. "
                 "Wait for it, or choose another OUT."
             ) from error
+        self._end_if_finished()  # by another process, since the first look
         if self.force and self.path.exists():
-            shutil.rmtree(self.path)
+            self._set_aside()
         resuming = (self.path / "run.json").is_file()
         self.path.mkdir(exist_ok=True)
         (self.path / "config.yaml").write_text(yaml.safe_dump(self.config, sort_keys=False))
@@ -148,6 +162,19 @@ class RunFolder:
         self._write(status="RUNNING")
         atexit.register(self._left)
         logger.info("%s %s", "Continuing" if resuming else "Writing", self.path)
+
+    def _end_if_finished(self) -> None:
+        if not self.force and self.finished:
+            self._lock.release()
+            logger.info("Finished already: %s. FORCE=1 (or --force True) trains it anew.", self.path)
+            raise SystemExit(0)
+
+    def _set_aside(self) -> None:
+        """Keep a finished run until the one that replaces it is finished too."""
+        if self.finished and not self._replaced.exists():
+            self.path.rename(self._replaced)
+        else:
+            shutil.rmtree(self.path)
 
     def finish(self) -> None:
         """Mark the training as done and let the lock go.
@@ -162,8 +189,9 @@ class RunFolder:
                 f"A finished run has weights, and {self.model} was never written: no validation ran. "
                 "Let `val_interval` be at most `epochs`."
             )
-        self._write(status="FINISHED")
+        self._write(status="FINISHED", model_digest=file_digest(self.model))
         shutil.rmtree(self.path / "checkpoints", ignore_errors=True)
+        shutil.rmtree(self._replaced, ignore_errors=True)
         self._close()
 
     def fail(self, status: Ended = "FAILED") -> None:
@@ -172,6 +200,10 @@ class RunFolder:
             self._write(status=status)
             for tell in self.on_fail:
                 tell(status)
+            if self._replaced.exists() and not (self.path / "checkpoints").exists():
+                # it failed before its first epoch was over: the run that it was to replace comes back
+                shutil.rmtree(self.path)
+                self._replaced.rename(self.path)
             self._close()
 
     def _left(self) -> None:

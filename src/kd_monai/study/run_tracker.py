@@ -17,7 +17,8 @@ from kd_monai.tracking import Tracker
 
 VERSIONS = ("kd_monai", "monai", "torch", "pytorch-ignite", "mlflow", "numpy", "nibabel", "itk")
 TAGS = ("role", "method", "modality", "fold", "seed", "run_key", "teacher_key")
-STUDY = ("data_digest", "split_digest", "labels", "recipe")
+DESCRIBED = ("labels", "n_train", "n_val", "n_test", "data_digest", "split_digest", "device", "precision")
+STUDY = ("data_digest", "split_digest", "labels", "recipe", "n_subjects")
 
 
 def _git_commit() -> str:
@@ -55,7 +56,8 @@ def run_tracker(record: RunFolder, experiment: str = "kd_monai") -> Tracker | Si
 
     Args:
         record: the run.
-        experiment: MLflow experiment; one parent run per data set, split, label convention and recipe lies in it.
+        experiment: MLflow experiment; one parent run per study lies in it: data set, split, label convention, recipe and
+            number of training subjects.
     """
     if idist.get_rank() > 0:
         return SilentTracker()
@@ -68,20 +70,20 @@ def run_tracker(record: RunFolder, experiment: str = "kd_monai") -> Tracker | Si
         "cpu_count": os.cpu_count(),
         "split_file": str(record.path / "split.json"),
     }
-    kept = {
-        name: value for name, value in record.config.items() if not isinstance(value, (dict, list)) or name == "terms"
-    }
-    described = {
-        name: record.record[name] for name in ("labels", "n_train", "n_val", "n_test", "data_digest", "split_digest")
-    }
+    kept = {name: value for name, value in record.config.items() if not isinstance(value, dict) or name == "terms"}
+    described = {name: record.record[name] for name in DESCRIBED}
+    study = {name: record.record.get(name) for name in STUDY}
+    parent_name = f"{study['labels']}-{study['recipe']}-{record.datalist.digest[:8]}"
+    if study["n_subjects"] is not None:
+        parent_name += f"-n{study['n_subjects']}"
     tracker = Tracker(
         folder=record.path,
         experiment=experiment,
         run_name=record.name,
         tags={name: record.record[name] for name in TAGS if record.record[name] is not None},
         params={**kept, **described, **facts},
-        parent_name=f"{record.record['labels']}-{record.record['recipe']}-{record.record['data_digest'][:8]}",
-        parent_tags={name: record.record[name] for name in STUDY},
+        parent_name=parent_name,
+        parent_tags={name: value for name, value in study.items() if value is not None},
     )
     record.on_fail.append(tracker.end)
     return tracker

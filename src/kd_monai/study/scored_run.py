@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from kd_monai.data import Datalist
 from kd_monai.metrics import cases_frame, summarise, write_cases
 from kd_monai.tracking import Tracker
 
@@ -37,6 +38,19 @@ class ScoredRun:
                 f"Evaluation scores finished runs; {self.folder} is {self.record['status']}. Launch its training again."
             )
         self._rows: list[dict[str, object]] = []
+
+    def check(self, datalist: Datalist) -> None:
+        """Whether these are the data that the run was trained on.
+
+        Raises:
+            ValueError: another data set, or files that have changed since.
+        """
+        if datalist.digest != self.record["data_digest"]:
+            raise ValueError(
+                f"A run is scored on the data set it was split from; {self.folder} has the data digest "
+                f"{self.record['data_digest']}, and the data that were named {datalist.digest}. Name the unchanged "
+                "data set (DATA=, --dataset_dir), or train again."
+            )
 
     def load(self, network: nn.Module) -> None:
         """Put the run's best weights into a network of its architecture."""

@@ -13,6 +13,7 @@ from monai.bundle import ConfigParser
 from torch import nn
 
 from kd_monai.data import Datalist
+from kd_monai.handlers import file_digest
 from kd_monai.networks import head
 from kd_monai.outputs import Head
 
@@ -26,6 +27,7 @@ class Teacher:
 
     Attributes:
         key: its run key.
+        weights_digest: of the weights it was finished with; part of its students' keys.
         modalities: what it reads.
 
     Raises:
@@ -56,6 +58,7 @@ class Teacher:
         self._parser = ConfigParser()
         self._parser.read_config(str(self.folder / "config.yaml"))
         self.key: str = self.record["run_key"]
+        self.weights_digest: str = self.record.get("model_digest", "none written: train it anew with FORCE=1")
         self.modalities: list[str] = list(self._parser.get_parsed_content("modalities"))
 
     def _refuse(self, rule: str, got: object, remedy: str) -> NoReturn:
@@ -98,11 +101,18 @@ class Teacher:
                 "Use one RECIPE for both.",
             )
         seen = set(self.record["seen"])
-        leaked = sorted(seen & {entry["subject"] for entry in datalist.test})
+        leaked = sorted(seen & {entry["patient"] for entry in datalist.test})
         if leaked:
             self._refuse(
                 "it must not have seen test subjects of the student's fold",
                 f"{len(leaked)} of them, {leaked[0]} first",
-                "Train a teacher with the student's FOLD, FOLDS, SEED and split file.",
+                "Train a teacher with the student's FOLD, FOLDS and SPLIT.",
+            )
+        found, expected = file_digest(self.folder / "model.pt"), self.weights_digest
+        if found != expected:
+            self._refuse(
+                f"model.pt must be the file its training wrote, SHA-256 {expected}...",
+                f"{found}...",
+                "Restore the folder, or train the teacher with FORCE=1.",
             )
         _ = self.network  # damaged weights show now, and not when the run is under way

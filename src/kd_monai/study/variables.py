@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 
 from kd_monai.brats import LABEL_CONVENTIONS, parse_modalities
@@ -64,7 +65,21 @@ def read_variables(description: str | None, arguments: Sequence[str] | None = No
     given.teacher_modalities = "-".join(parse_modalities(given.teacher_modalities))
     if given.labels not in (None, "auto", *LABEL_CONVENTIONS):
         raise ValueError(f"LABELS must be auto or one of {', '.join(LABEL_CONVENTIONS)}; got {given.labels!r}.")
+    if given.cache not in (None, "memory", "disk"):
+        raise ValueError(f"CACHE must be memory or disk; got {given.cache!r}.")
+    if given.device is not None:
+        _check_device(given.device)
     return given
+
+
+def _check_device(name: str) -> None:
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(
+            f"DEVICE must be a device of this machine, cpu or cuda; got {name!r}: {str(error).splitlines()[0]} "
+            "Leave it empty to take a GPU where there is one."
+        ) from error
 
 
 def overrides_of(given: argparse.Namespace) -> dict[str, Any]:

@@ -20,7 +20,7 @@ class TrackingHandler:
     """Log each epoch's means of the loss and its named terms, the learning rate and the seconds per step.
 
     Keys: ``train/loss``, ``train/loss/<term>``, ``train/lr``, ``train/seconds_per_step``; the step is the epoch. Reads
-    ``engine.state.output["loss"]`` and, where present, ``["terms"]``: name -> 0-d tensor. Tensors stay on their device
+    ``engine.state.output["loss"]`` and what the loss last `named`: name -> 0-d tensor. Tensors stay on their device
     until the epoch's end. The run starts with the training; ending it, well or badly, is its owner's task: a handler of
     EXCEPTION_RAISED that raises keeps those behind it from cleaning up.
     """
@@ -49,7 +49,7 @@ class TrackingHandler:
     def _collect(self, engine: Engine) -> None:
         output = engine.state.output
         output = output[0] if isinstance(output, list) else output  # decollated: each item carries the batch's loss
-        named = {f"loss/{name}": value for name, value in output.get("terms", {}).items()}
+        named = {f"loss/{name}": value for name, value in getattr(engine.loss_function, "named", {}).items()}
         for name, value in {"loss": output["loss"], **named}.items():
             self._values.setdefault(f"train/{name}", []).append(torch.as_tensor(value).detach().mean())
         self._stepped = time.perf_counter()

@@ -86,15 +86,8 @@ class Journal:
             self._params.update(line["values"])
 
 
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write `content` so that a reader sees the old file or the new one and nothing between."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    os.replace(partial, path)
-
-
 def read_json(path: Path) -> dict[str, Any]:
-    """Read what `write_json` wrote; an empty dictionary where there is no such file."""
+    """A JSON file; an empty dictionary where there is no such file."""
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from kd_monai.tracking.journal import Line, read_json, write_json
+from kd_monai.atomic import write_json
+from kd_monai.tracking.journal import Line, read_json
 
 logger = logging.getLogger(__name__)
 

@@ -1,0 +1,62 @@
+"""A data set's identity: who is in it, and what its files hold."""
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from kd_monai.data.found import Entry, file_signature, files_of
+from kd_monai.data.remembered import key_of, recall, remember
+
+_GZIP = b"\x1f\x8b"
+_BLOCK = 2**20
+
+
+def gzip_crc(path: Path) -> str | None:
+    """CRC-32 of what a gzip file decompresses to, from its last 8 bytes; None for another file.
+
+    Also None where that is no larger than the file: it may then be of many members (bgzip), and those bytes tell of the
+    last one alone.
+    """
+    with path.open("rb") as file:
+        if file.read(2) != _GZIP:
+            return None
+        size = file.seek(0, 2)
+        file.seek(max(0, size - 8))
+        end = file.read()
+    return end[:4].hex() if int.from_bytes(end[4:], "little") > size else None
+
+
+def bytes_digest(path: Path) -> str:
+    """sha256 of the bytes of an image's files; a CRC-32 of bytes that end in their own CRC-32 is the same for all."""
+    digest = hashlib.sha256()
+    for part in files_of(path):
+        with part.open("rb") as file:
+            while block := file.read(_BLOCK):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def data_digest(entries: Iterable[Entry], memory: Path | None = None) -> str:
+    """sha256 over subjects and the size and contents of all their files, whichever of them a run reads.
+
+    Neither the place of the files nor their time changes it. A gzip file tells its checksum in its last bytes; others
+    are read once, and noted in the JSON file ``memory``.
+    """
+    known, new = recall(memory, "sha256"), {}
+    lines = []
+    for entry in entries:
+        contents = []
+        for kind, name in sorted({**entry["image"], "label": entry["label"]}.items()):
+            path = Path(name)
+            if not path.exists():
+                continue
+            content = gzip_crc(path) if path.is_file() else None
+            if content is None:
+                key = key_of(path)
+                if key not in known:
+                    known[key] = new[key] = bytes_digest(path)
+                content = known[key]
+            contents.append(f"{kind}:{file_signature(path)[0]}:{content}")
+        lines.append("\t".join([entry["subject"], *contents]))
+    remember(memory, "sha256", new)
+    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()

@@ -1,0 +1,78 @@
+"""The loss with the parameters of its learned terms, before the optimiser is made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import ignite.distributed as idist
+import torch
+from torch import nn
+
+from kd_monai.handlers.dry_run import dry_run
+from kd_monai.losses import DistillationLoss
+from kd_monai.outputs import Head
+
+
+class TrainedTeacher(Protocol):
+    """The part of a teacher that terms are built for (`kd_monai.study.read_teacher`)."""
+
+    modalities: list[str]
+
+    @property
+    def head(self) -> Head: ...
+    @property
+    def network(self) -> nn.Module: ...
+
+
+def build_terms(
+    loss: DistillationLoss,
+    teacher: TrainedTeacher | None,
+    student: nn.Module,
+    student_head: Head,
+    student_modalities: Sequence[str],
+    roi_size: Sequence[int],
+    seed: int,
+    device: torch.device | str,
+) -> DistillationLoss:
+    """The loss on its device, learned terms built for both networks' channels.
+
+    Their initial weights follow from the seed alone, and the stream of random numbers is left as it was: whatever is
+    learned beside it, a student starts from the same weights.
+
+    Args:
+        loss: with or without terms.
+        teacher: nobody for a baseline.
+        student: its network, on the device.
+        student_head, student_modalities: how its logits are read, and what it reads.
+        roi_size: patch in voxels.
+        seed: of the run.
+        device: where both networks and the loss go.
+
+    Raises:
+        ValueError: a tapped layer is missing, or feature terms were given several teachers.
+        RuntimeError: learned terms or critics in a training of several processes.
+    """
+    if teacher is not None and loss.learned:
+        pairs = loss.feature_pairs
+        of_teacher = dry_run(
+            teacher.network.to(device),
+            teacher.head,
+            sorted({name for name, _ in pairs}),
+            len(teacher.modalities),
+            roi_size,
+        )
+        of_student = dry_run(
+            student, student_head, sorted({name for _, name in pairs}), len(student_modalities), roi_size
+        )
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)  # not torch.manual_seed, which seeds every device
+            loss.build(of_student, of_teacher)
+    learning = [*loss.parameters()] or loss.critics.by_name()
+    if learning and idist.get_world_size() > 1:
+        raise RuntimeError(
+            f"Learned terms train in one process, as only the student's gradients are averaged; got "
+            f"{idist.get_world_size()} processes. Train on one GPU, or leave out the adapter or critic."
+        )
+    loss.critics.to(device)
+    return loss.to(device)

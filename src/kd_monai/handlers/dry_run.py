@@ -1,0 +1,43 @@
+"""What a network gives for an empty patch: layers and channels are known before the first step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from kd_monai.networks import FeatureTaps, MeanNetwork
+from kd_monai.outputs import Head, Outputs
+
+
+def dry_run(network: nn.Module, head: Head, layers: Sequence[str], channels: int, roi_size: Sequence[int]) -> Outputs:
+    """Outputs of one empty patch, in eval mode, without gradients or random numbers, where the network is.
+
+    Args:
+        network: left in the mode it was in.
+        head: how its logits are read.
+        layers: to be tapped.
+        channels: that it reads.
+        roi_size: patch in voxels.
+
+    Raises:
+        ValueError: a layer is missing, or layers are asked of several teachers.
+    """
+    if layers and isinstance(network, MeanNetwork):
+        raise ValueError(
+            f"A feature term compares the layers of one teacher; got {len(network.networks)} teachers and layers "
+            f"{list(layers)}. Name one teacher, or leave feature terms out: several teachers share outputs alone."
+        )
+    taps = FeatureTaps(network, layers)
+    device = next(network.parameters()).device
+    was_training = network.training
+    network.eval()
+    taps.open()
+    try:
+        with torch.no_grad():
+            logits = network(torch.zeros(1, channels, *roi_size, device=device))
+    finally:
+        features = taps.close()
+        network.train(was_training)
+    return Outputs(logits, head, features)

@@ -1,0 +1,49 @@
+"""The scores of a run are those of the label maps that its bundle writes."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from kd_monai.brats import LABEL_CONVENTIONS, REGIONS
+from kd_monai.data import Datalist
+from kd_monai.metrics import read_cases, region_scores
+from kd_monai.study.predict import predict
+from kd_monai.study.run_bundle import bundle_of
+from tiny import TINY, pipeline, variables
+
+
+def regions(path: str | Path) -> tuple[np.ndarray, tuple[float, ...]]:
+    """Masks of TC, WT, ET in a label map of BraTS 2018, and its spacing."""
+    image = nib.load(path)
+    values = LABEL_CONVENTIONS["brats2018"].regions
+    label = np.asarray(image.dataobj)
+    return np.stack([np.isin(label, values[region]) for region in REGIONS]), image.header.get_zooms()[:3]
+
+
+@pytest.mark.parametrize(("verb", "modalities"), [("baseline", ("t1ce",)), ("teacher", ("t1", "t1ce", "t2", "flair"))])
+def test_scores_are_those_of_the_written_files(
+    verb: str, modalities: tuple[str, ...], phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert pipeline(verb, variables(data=str(phantom), out=str(tmp_path / "runs")), monkeypatch) == 0
+    (run,) = (file.parent for file in (tmp_path / "runs").glob("*/run.json"))
+    cases = read_cases(run / "cases.csv").set_index("subject")
+    tested = Datalist.load(phantom, split_file=run / "split.json").test
+    assert sorted(entry["subject"] for entry in tested) == list(cases.index)
+    for entry in tested:
+        for modality in modalities:
+            (tmp_path / "in").mkdir(exist_ok=True)
+            shutil.copy(entry["image"][modality], tmp_path / "in")
+    predict(bundle_of(run), tmp_path / "in", tmp_path / "out", labels="brats2018", device=TINY["device"])
+    for entry in tested:
+        (written,) = (tmp_path / "out").glob(f"{entry['subject']}_*_seg.nii.gz")
+        (pred, _), (label, spacing_mm) = regions(written), regions(entry["label"])
+        assert pred.any(), "an empty map shows nothing"
+        scores = region_scores(pred, label, spacing_mm)
+        for metric in ("dice", "hd95"):
+            for region in REGIONS:
+                assert scores[metric][region] == cases.loc[entry["subject"], f"{metric}_{region}"]
