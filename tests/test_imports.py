@@ -1,4 +1,4 @@
-"""Who may import whom: pipelines everything, study everything but pipelines, and so on down to atomic, brats and outputs."""
+"""Who may import whom: pipelines everything, study everything but pipelines, and so on down to brats."""
 
 from __future__ import annotations
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 import pytest
 
-from kd_monai.study import roles
+from kd_monai.study import compare, roles, score
 from tiny import pipeline
 
 
@@ -36,3 +37,71 @@ def test_student_trains_its_teacher_once(line: list[str], trained: list[str], mo
     monkeypatch.setattr(roles, "side_by_side", lambda runs: "")
     assert pipeline("student", line, monkeypatch) == 0
     assert order == trained
+
+
+def test_the_demo_of_all_subjects_has_nothing_to_compare(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = argparse.Namespace(path=tmp_path / "run", record={"n_test": 0})
+    for name in ("train_teacher", "train_baseline", "train_student"):
+        stub = lambda given: run  # noqa: E731
+        stub.__name__ = name
+        monkeypatch.setattr(roles, name, stub)
+    monkeypatch.setattr(roles, "evaluate_run", lambda run, given: None)
+    assert pipeline("demo", ["--fold", "all"], monkeypatch) == 0
+    assert "Nothing to compare" in capsys.readouterr().out
+
+
+def finished(folder: Path, n_test: int) -> Path:
+    folder.mkdir()
+    record = {"role": "student", "status": "FINISHED", "n_test": n_test}
+    (folder / "run.json").write_text(json.dumps(record))
+    return folder
+
+
+@pytest.fixture
+def scored(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Folders that were evaluated and exported."""
+    folders: list[Path] = []
+    monkeypatch.setattr(score, "evaluate", lambda template, folder, overrides: folders.append(folder))
+    monkeypatch.setattr(score, "export_bundle", lambda folder, template, bundle: bundle)
+    monkeypatch.setattr(score, "bundle_of", folders.append)
+    table = argparse.Namespace(text="the table")
+    monkeypatch.setattr(compare, "compare", lambda out, modality=None, runs=None: table)
+    return folders
+
+
+def test_evaluate_scores_the_finished_runs_of_a_folder(
+    tmp_path: Path, scored: list[Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = [finished(tmp_path / name, n_test) for name, n_test in (("a", 2), ("b", 0))]
+    for name, record in {"mask": {"role": "fixed_mask"}, "late": {"role": "student", "status": "RUNNING"}}.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.json").write_text(json.dumps(record))
+    assert pipeline("evaluate", ["--out", str(tmp_path)], monkeypatch) == 0
+    assert scored == done
+    assert "the table" in capsys.readouterr().out
+
+
+def test_evaluate_of_a_run_on_all_subjects_exports_it_and_compares_nothing(
+    tmp_path: Path, scored: list[Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = finished(tmp_path / "all", 0)
+    assert pipeline("evaluate", ["--run", str(run)], monkeypatch) == 0
+    assert scored == [run]
+    assert "Nothing to compare" in capsys.readouterr().out
+
+
+def test_evaluate_of_a_folder_that_is_no_run_is_one_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert pipeline("evaluate", ["--run", str(tmp_path / "typo")], monkeypatch) == 2
+    said = capsys.readouterr().err
+    assert "typo has none" in said
+    assert "Traceback" not in said
+
+
+def test_serving_a_server_is_one_message(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    assert pipeline("serve", [], monkeypatch) == 2
+    assert "Open it in a browser" in capsys.readouterr().err

@@ -56,8 +56,8 @@ def run_tracker(record: RunFolder, experiment: str = "kd_monai") -> Tracker | Si
 
     Args:
         record: the run.
-        experiment: MLflow experiment; one parent run per study lies in it: data set, split, label convention, recipe and
-            number of training subjects.
+        experiment: MLflow experiment; one parent run per study lies in it: data set, split, label convention, recipe
+            and number of training subjects.
     """
     if idist.get_rank() > 0:
         return SilentTracker()
