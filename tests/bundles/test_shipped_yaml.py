@@ -18,7 +18,6 @@ import pytest
 import yaml
 from monai.bundle import ConfigParser
 
-from kd_monai.study.config import NOT_IDENTITY
 from kd_monai.study.export import export_bundle
 from kd_monai.study.launch import evaluate, train
 from kd_monai.study.predict import predict
@@ -244,4 +243,3 @@ def test_both_bundles_share_multi_gpu_training_and_inference() -> None:
 def test_multi_gpu_training_prepares_what_training_prepares(bundle: Path) -> None:
     train_first, several_first = (config(bundle / "configs" / name)["initialize"] for name in WHOLE[::3])
     assert [step for step in several_first if step in train_first] == train_first
-    assert "initialize" in NOT_IDENTITY

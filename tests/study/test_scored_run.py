@@ -7,9 +7,11 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 from small_run import datalist
 
 from kd_monai.study import ScoredRun
+from kd_monai.study.launch import STUDENT, TEACHER
 
 
 def finished(folder: Path, **changes: str) -> Path:
@@ -32,3 +34,9 @@ def test_an_unfinished_run_and_a_folder_that_is_none_are_refused(tmp_path: Path)
         ScoredRun(tmp_path)
     with pytest.raises(ValueError, match="is FAILED"):
         ScoredRun(finished(tmp_path, status="FAILED"))
+
+
+@pytest.mark.parametrize("bundle", [TEACHER, STUDENT], ids=lambda path: path.name)
+def test_evaluation_looks_at_the_data_before_all_else(bundle: Path) -> None:
+    evaluation = yaml.safe_load((bundle / "configs" / "evaluate.yaml").read_text())
+    assert evaluation["initialize"][0] == "$@scored_run.check(@datalist)"

@@ -22,6 +22,7 @@ from kd_monai.handlers import file_digest
 from kd_monai.inferers import Precision, resolved_precision
 from kd_monai.study.config import current_parser, run_key
 from kd_monai.study.teacher import Teacher
+from kd_monai.study.teachers import Teachers
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +68,7 @@ class RunFolder:
         seed: int,
         recipe: str,
         spacing_mm: float | list[float] | None = None,
-        teacher: Teacher | None = None,
+        teacher: Teacher | Teachers | None = None,
         device: str | torch.device = "cpu",
         precision: Precision = "auto",
         force: bool = False,

@@ -34,7 +34,7 @@ OTHERS = {
     "method": "distillation method, several joined by ','",
     "network": "basicunet, dynunet, segresnet, or a YAML file; of teacher and student alike (train.yaml's own)",
     "recipe": "paper, study, quick, or a YAML file",
-    "teacher": "run folder of a teacher, in place of training one",
+    "teacher": "run folder of a teacher, in place of training one; several joined by ','",
     "set": "id=value of the bundle's configuration; may be repeated",
 }
 PATHS = ("dataset_dir", "output_dir", "split_file")  # taken as they stand: YAML would read 2024-01-31 as a date
