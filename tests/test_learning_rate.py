@@ -35,7 +35,13 @@ class TrainedAsWired:
         self.validator = SimpleNamespace(state=SimpleNamespace(metrics={}))
         self.network = nn.Conv3d(1, 3, 1, bias=False)
         self.parser.update(
-            {"epochs": epochs, "device": "cpu", "network": self.network, "validate#evaluator": self.validator}
+            {
+                "epochs": epochs,
+                "device": "cpu",
+                "network": self.network,
+                "loss": nn.MSELoss(),  # the student's is built with its teacher, whom no schedule asks for
+                "validate#evaluator": self.validator,
+            }
         )
         (number,) = [
             i for i, item in enumerate(config["train"]["handlers"]) if item.get("_target_") == "LrScheduleHandler"
