@@ -7,7 +7,6 @@ MODALITIES = ("t1", "t1ce", "t2", "flair")
 REGIONS = ("TC", "WT", "ET")
 """Channel order of every region tensor: tumour core, whole tumour, enhancing tumour (nested: ET in TC in WT)."""
 
-REGION_NAMES = {"TC": "tumour core", "WT": "whole tumour", "ET": "enhancing tumour"}
 OUTPUT_LABELS = {"core": 1, "oedema": 2, "enhancing": 3}
 """Exclusive values of a written label map (BraTS 2023's)."""
 
