@@ -29,6 +29,8 @@ PROBABILITIES ?=#       predict: 1 writes probabilities of TC, WT, ET
 CHECK_SKULL_STRIPPED ?=#  predict: False leaves the check out
 PREDICTIONS ?= predictions#  predict: where label maps are written
 PORT ?= 5000#           mlflow: port on 127.0.0.1
+ONLY ?=#                bench: names of benchmarks joined by ',' (all)
+SIZE ?= full#           bench: full, or tiny: does it work at all
 SUBJECTS ?= 30#         phantom: how many subjects
 SPACING_MM ?= $(if $(filter paper,$(RECIPE)),1,2)#  phantom: 1 or 2
 PHANTOM ?= data/phantom-$(SPACING_MM)mm#  phantom: where it is written
@@ -47,12 +49,25 @@ $(INSTALLED): setup.cfg pyproject.toml constraints.txt
 	$(PY) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	$(PY) -m pip install -q --upgrade pip
 	$(PY) -m pip install -q -c constraints.txt $(if $(TORCH_INDEX_URL),--no-deps --index-url $(TORCH_INDEX_URL)) torch
-	$(PY) -m pip install -q -c constraints.txt -e '.[test]'
+	$(PY) -m pip install -q -c constraints.txt -e '.[test,fast]'
 	@touch $@
 
 # a thread that waits must not keep a core from other jobs: beside one other busy process, steps took four times longer
 export OMP_WAIT_POLICY ?= PASSIVE
+# large buffers in huge pages: else the kernel clears thousands of small ones for every large tensor of a step
+export THP_MEM_ALLOC_ENABLE ?= 1
 export MLFLOW_DISABLE_TELEMETRY ?= true
+
+# --- a misspelt variable would train with the default --------------------------------------------
+ifneq ($(MAKEOVERRIDES),)
+KNOWN := $(shell sed -nE 's/^(export )?([A-Z_]+) [?]=.*/\2/p' '$(firstword $(MAKEFILE_LIST))')
+# what programs read from the environment
+OTHERS := SHELL TRACKING KD_MONAI_% MLFLOW_% OMP_% MKL_% KMP_% CUDA_% PYTORCH_% PYTHON% PIP_% HTTP% http%
+blank := $(subst ,, )
+names = $(foreach word,$(subst \$(blank),-,$(1)),$(patsubst %:,%,$(firstword $(subst =,$(blank),$(word)))))
+UNKNOWN := $(filter-out $(KNOWN) $(OTHERS),$(call names,$(MAKEOVERRIDES)))
+$(if $(UNKNOWN),$(error A variable must be one of $(KNOWN); got $(UNKNOWN). Correct its name))
+endif
 
 # --- what the verbs share ------------------------------------------------------------------------
 GIVEN_DATA := $(strip $(DATA))
@@ -60,29 +75,33 @@ NEEDS := $(INSTALLED) $(if $(GIVEN_DATA),,$(PHANTOM)/.complete)
 lower = $(shell echo $(1) | tr 'A-Z_' 'a-z-')
 option = $(if $(strip $($(1))),--$(call lower,$(1)) '$(strip $($(1)))')
 DATA := $(or $(strip $(DATA)),$(PHANTOM))
-options = $(foreach name,$(1),$(call option,$(name)))
+options = $(strip $(foreach name,$(1),$(call option,$(name))))
 settings = $(foreach pair,$(SET),--set '$(pair)')
+training = $(strip $(call options,$(TRAINING)) $(settings))
+# eight subjects of full size
+BENCH_PHANTOM := data/phantom-1mm-8
+BENCH_DATA := $(or $(GIVEN_DATA),$(BENCH_PHANTOM))
 WRITE_PHANTOM = $(PY) pipelines/phantom.py --out '$(PHANTOM)' --subjects $(SUBJECTS) --spacing-mm $(SPACING_MM) && touch '$(PHANTOM)/.complete'
 TRAINING := DATA LABELS MODALITY TEACHER_MODALITIES METHOD NETWORK RECIPE FOLD FOLDS SPLIT SEED EPOCHS N_SUBJECTS DEVICE CACHE OUT FORCE TEACHER
 
-.PHONY: help install demo teacher baseline student evaluate compare predict mlflow phantom verify-bundles test lint
+.PHONY: help install demo teacher baseline student evaluate compare predict mlflow phantom verify-bundles bench test lint
 help: ## print the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 install: $(INSTALLED) ## make the environment in .venv
 demo: $(NEEDS) ## phantom, teacher, baseline, student, one table: at most 15 minutes on two cores
-	$(PY) pipelines/demo.py $(call options,$(TRAINING)) $(settings)
+	$(PY) pipelines/demo.py $(training)
 teacher: $(NEEDS) ## train and score the multi-modal teacher
-	$(PY) pipelines/teacher.py $(call options,$(TRAINING)) $(settings)
+	$(PY) pipelines/teacher.py $(training)
 baseline: $(NEEDS) ## train and score the mono-modal baseline
-	$(PY) pipelines/baseline.py $(call options,$(TRAINING)) $(settings)
+	$(PY) pipelines/baseline.py $(training)
 student: $(NEEDS) ## train and score the mono-modal student, and its teacher if there is none
-	$(PY) pipelines/student.py $(call options,$(TRAINING)) $(settings)
+	$(PY) pipelines/student.py $(training)
 evaluate: $(INSTALLED) ## score finished runs under OUT that have no scores yet (FORCE=1: all), or RUN=folder
-	$(PY) pipelines/evaluate.py $(call options,OUT RUN DEVICE) $(if $(GIVEN_DATA),--data '$(GIVEN_DATA)') $(if $(strip $(FORCE)),--force)
+	$(PY) pipelines/evaluate.py $(strip $(call options,OUT RUN DEVICE) $(if $(GIVEN_DATA),--data '$(GIVEN_DATA)') $(if $(strip $(FORCE)),--force))
 compare: $(INSTALLED) ## teacher, baseline and student side by side: a table and OUT/comparison.csv
 	$(PY) pipelines/compare.py $(call options,OUT MODALITY)
 predict: $(INSTALLED) ## segment INPUT with RUN's network; label maps under PREDICTIONS
-	$(PY) pipelines/predict.py $(call options,RUN INPUT LABELS DEVICE) --out '$(PREDICTIONS)' $(if $(strip $(PROBABILITIES)),--probabilities) $(if $(strip $(CHECK_SKULL_STRIPPED)),--check_skull_stripped '$(strip $(CHECK_SKULL_STRIPPED))')
+	$(PY) pipelines/predict.py $(strip $(call options,RUN INPUT LABELS DEVICE) --out '$(strip $(PREDICTIONS))' $(if $(strip $(PROBABILITIES)),--probabilities) $(if $(strip $(CHECK_SKULL_STRIPPED)),--check_skull_stripped '$(strip $(CHECK_SKULL_STRIPPED))'))
 mlflow: $(INSTALLED) ## serve the runs under OUT on 127.0.0.1:PORT
 	$(PY) pipelines/serve.py $(call options,OUT PORT)
 phantom: $(INSTALLED) ## write the phantom data set
@@ -91,6 +110,10 @@ $(PHANTOM)/.complete: | $(INSTALLED)
 	$(WRITE_PHANTOM)
 verify-bundles: $(INSTALLED) ## MONAI's own checks of both bundles, offline
 	$(PY) pipelines/verify_bundles.py
+bench: $(INSTALLED) $(PHANTOM)/.complete $(if $(GIVEN_DATA),,$(BENCH_PHANTOM)/.complete) ## what a step, a case, a cache and a prediction cost; DATA: full-size subjects
+	$(PY) benchmarks/run.py --data '$(BENCH_DATA)' --small-data '$(PHANTOM)' $(call options,OUT ONLY SIZE DEVICE)
+$(BENCH_PHANTOM)/.complete: | $(INSTALLED)
+	$(PY) pipelines/phantom.py --out '$(BENCH_PHANTOM)' --subjects 8 --spacing-mm 1 && touch $@
 test: $(INSTALLED) ## the tests; real cases where KD_MONAI_BRATS names a folder
 	$(PY) -m pytest
 lint: $(INSTALLED) ## ruff, mypy and the import rule

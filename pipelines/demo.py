@@ -4,7 +4,16 @@ import time
 
 from kd_monai.study.command import run_command
 from kd_monai.study.fixed_mask import write_fixed_mask
-from kd_monai.study.roles import NOTHING, compare_and_tell, evaluate_run, train_baseline, train_student, train_teacher
+from kd_monai.study.phase_table import finish_demo
+from kd_monai.study.roles import (
+    NOTHING,
+    compare_and_tell,
+    evaluate_run,
+    predict_line,
+    train_baseline,
+    train_student,
+    train_teacher,
+)
 from kd_monai.study.variables import read_variables
 
 
@@ -24,6 +33,8 @@ def main() -> None:
         print(compare_and_tell(runs[-1].path.parent))
     else:
         print(NOTHING)
+    print(finish_demo([run.path for run in runs]))
+    print(predict_line(runs[-1].path, given.modality))
     print(f"{(time.monotonic() - began) / 60:.1f} minutes. The runs: make mlflow OUT={runs[-1].path.parent}")
 
 

@@ -22,9 +22,14 @@ def main() -> None:
     overrides = {"dataset_dir": given.data, "device": given.device}
     overrides = {name: value for name, value in overrides.items() if value}
     folders = [given.run] if given.run else finished_runs(given.out)
+    if not folders:
+        raise ValueError(
+            f"OUT must hold finished trainings; {given.out.resolve()} holds none. Train first (make student, with this "
+            "OUT), or correct OUT."
+        )
     scored = [score(folder, overrides, given.force) for folder in folders]
     chosen = [path.parent for path in scored if path] if given.run else None
-    print(NOTHING if folders and not any(scored) else compare(given.out, runs=chosen).text)
+    print(NOTHING if not any(scored) else compare(given.out, runs=chosen).text)
 
 
 if __name__ == "__main__":

@@ -18,10 +18,7 @@ def main() -> None:
     )
     parser.add_argument("--port", type=int, default=5000)
     arguments = parser.parse_args()
-    uri = tracking_uri(arguments.out)
-    print(f"MLflow shows {uri} at http://127.0.0.1:{arguments.port} (Ctrl-C ends it).", flush=True)
-    print("Switch its upper left corner from GenAI to 'Model training' and open the experiment.", flush=True)
-    sys.exit(serve(uri, port=arguments.port))
+    sys.exit(serve(tracking_uri(arguments.out), port=arguments.port))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Train the mono-modal student, and its teacher if there is none; score both and print them side by side."""
 
 from kd_monai.study.command import run_command
-from kd_monai.study.roles import evaluate_run, side_by_side, train_student, train_teacher
+from kd_monai.study.roles import evaluate_run, predict_line, side_by_side, train_student, train_teacher
 from kd_monai.study.variables import read_variables
 
 
@@ -16,6 +16,7 @@ def main() -> None:
     for run in runs:
         evaluate_run(run, given)
     print(side_by_side(runs))
+    print(predict_line(runs[-1].path, given.modality))
 
 
 if __name__ == "__main__":

@@ -140,7 +140,7 @@ def test_subject_in_two_folds_is_refused(
     [
         ({"modality": "t1c"}, "t1, t1ce, t2, flair"),
         ({"teacher_modalities": "t1-t9"}, "t1, t1ce, t2, flair"),
-        ({"method": "kdnte"}, "METHOD must be one of baseline, kdnet"),
+        ({"method": "kdnte"}, "METHOD must be one of baseline, kdnet or the path of a YAML file; got 'kdnte'. Choose"),
         ({"recipe": "fast"}, "RECIPE must be one of paper, quick, study"),
         ({"network": "unet"}, "NETWORK must be one of basicunet, dynunet, segresnet"),
         ({"labels": "brats2019"}, "LABELS must be auto or one of"),
@@ -148,6 +148,9 @@ def test_subject_in_two_folds_is_refused(
         ({"data": "nowhere"}, "DATA must name a folder"),
         ({"device": "gpu"}, "DEVICE must be a device of this machine"),
         ({"cache": "disc"}, "CACHE must be memory or disk"),
+        ({"epochs": "zero"}, "EPOCHS must be a whole number, at least 1"),
+        ({"folds": "x"}, "FOLDS must be a whole number, at least 2"),
+        ({"seed": "x"}, "SEED must be a whole number, at least 0"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )

@@ -78,6 +78,14 @@ def test_student_without_teacher_says_so(settings: dict[str, Any], tmp_path: Pat
     assert not list(tmp_path.rglob("run.json"))
 
 
+def test_no_epochs_are_refused_before_anything_is_cached(settings: dict[str, Any], tmp_path: Path) -> None:
+    done = bundle_run(tmp_path, TEACHER, ["train.yaml"], **{**settings, "epochs": 0}, output_dir="runs")
+    assert done.returncode != 0
+    assert "`epochs` must be a whole number, at least 1; got 0. Correct --epochs" in done.stdout
+    assert "Caching" not in done.stdout
+    assert not list(tmp_path.rglob("run.json"))
+
+
 def test_finished_run_says_so(baseline: Path, settings: dict[str, Any], folder: Path) -> None:
     before = (baseline / "model.pt").stat().st_mtime_ns
     done = bundle_run(folder, STUDENT, ["train.yaml", "methods/baseline.yaml"], **settings, output_dir="runs")

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 SRC = ROOT / "src" / "kd_monai"
 FILES = sorted([*SRC.rglob("*.py"), *(ROOT / "pipelines").glob("*.py")])
 
-BASE = {"atomic", "brats", "outputs"}
+BASE = {"atomic", "brats", "outputs", "phases"}
 MIDDLE = {"metrics", "losses", "networks", "data"}
 MAY_IMPORT = {
     "pipelines": BASE | MIDDLE | {"handlers", "tracking", "inferers", "study"},
@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "atomic": set(),
     "brats": set(),
     "outputs": set(),
+    "phases": set(),
     "__init__": set(),
 }
 

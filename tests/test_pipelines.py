@@ -20,7 +20,9 @@ from tiny import pipeline
         (["--method", "baseline"], ["student of None"]),
     ],
 )
-def test_student_trains_its_teacher_once(line: list[str], trained: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_student_trains_its_teacher_once_and_says_how_to_use_it(
+    line: list[str], trained: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     order: list[str] = []
 
     def teacher(given: argparse.Namespace) -> argparse.Namespace:
@@ -37,6 +39,7 @@ def test_student_trains_its_teacher_once(line: list[str], trained: list[str], mo
     monkeypatch.setattr(roles, "side_by_side", lambda runs: "")
     assert pipeline("student", line, monkeypatch) == 0
     assert order == trained
+    assert "make predict RUN=student INPUT=t1ce.nii.gz" in capsys.readouterr().out
 
 
 def test_the_demo_of_all_subjects_has_nothing_to_compare(
@@ -49,7 +52,9 @@ def test_the_demo_of_all_subjects_has_nothing_to_compare(
         monkeypatch.setattr(roles, name, stub)
     monkeypatch.setattr(roles, "evaluate_run", lambda run, given: None)
     assert pipeline("demo", ["--fold", "all"], monkeypatch) == 0
-    assert "Nothing to compare" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "Nothing to compare" in said
+    assert f"make predict RUN={tmp_path / 'run'} INPUT=t1ce.nii.gz" in said
 
 
 def finished(folder: Path, n_test: int) -> Path:
@@ -90,6 +95,15 @@ def test_evaluate_of_a_run_on_all_subjects_exports_it_and_compares_nothing(
     assert pipeline("evaluate", ["--run", str(run)], monkeypatch) == 0
     assert scored == [run]
     assert "Nothing to compare" in capsys.readouterr().out
+
+
+def test_evaluate_of_a_folder_without_trainings_says_to_train_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert pipeline("evaluate", ["--out", str(tmp_path / "nothing")], monkeypatch) == 2
+    said = capsys.readouterr().err
+    assert f"OUT must hold finished trainings; {tmp_path / 'nothing'} holds none. Train first (make student" in said
+    assert "or correct OUT" in said
 
 
 def test_evaluate_of_a_folder_that_is_no_run_is_one_message(

@@ -61,6 +61,8 @@ def environment(out: Path) -> dict[str, str]:
         "EPOCHS": "1",
         "N_SUBJECTS": "4",
         "SET": SHORT,
+        "SIZE": "tiny",
+        "ONLY": "cached_memory,item_rate",
         "PORT": "5123",
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     }
@@ -85,6 +87,7 @@ def filled_in(command: str, out: Path, real: str | None) -> str:
         "--dataset_dir DATA --teacher RUN": f"--dataset_dir {phantom} --teacher {teacher} "
         f"--output_dir {out / 'bundle_runs'} --epochs 1 --n_subjects 4 --steps_per_epoch 2",
         "../shared/brats/2mm": real or phantom,
+        "../shared/brats/1mm": phantom,
     }.items():
         command = command.replace(placeholder, str(value))
     return command
@@ -149,5 +152,5 @@ def test_make_alone_prints_every_verb_once() -> None:
     printed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     verbs = [line.split()[1] for line in printed.splitlines()]
     assert len(verbs) == len(set(verbs))
-    named = "teacher baseline student evaluate compare predict mlflow phantom verify-bundles test lint demo"
+    named = "teacher baseline student evaluate compare predict mlflow phantom verify-bundles bench test lint demo"
     assert set(named.split()) <= set(verbs)

@@ -53,6 +53,35 @@ def test_bad_input_ends_with_its_reason_alone(
     assert "Traceback" not in message
 
 
+@pytest.mark.parametrize(
+    ("line", "got"), [([], "got RUN= INPUT=."), (["--run", "a"], "got RUN=a INPUT=."), (["--input", "b"], "INPUT=b.")]
+)
+def test_without_run_or_input_an_example_is_given(
+    line: list[str], got: str, predict: Predict, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert predict([*line, "--out", "out"]) == 2
+    said = capsys.readouterr().err
+    assert got in said
+    assert "ls OUT" in said
+    assert "make predict RUN=runs/kdnet_t1ce-fold0-KEY INPUT=t1ce.nii.gz" in said
+    assert "usage" not in said
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_input_without_an_image_is_refused_by_the_users_name_for_it(
+    there: bool, tmp_path: Path, make_bundle: Make, predict: Predict, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = tmp_path / "images"
+    if there:
+        images.mkdir()
+    line = ["--bundle", str(make_bundle(image=brain())), "--input", str(images), "--out", str(tmp_path / "out")]
+    assert predict(line) == 2
+    said = capsys.readouterr().err
+    assert "INPUT must be an image" in said
+    assert "dataset_dir" not in said
+    assert (f"{images} does not exist" in said) is not there
+
+
 def test_folder_that_is_no_run_is_refused(tmp_path: Path, predict: Predict, capsys: pytest.CaptureFixture[str]) -> None:
     assert predict(["--run", str(tmp_path), "--input", "x.nii", "--out", str(tmp_path / "out")]) == 2
     assert "has a run.json" in capsys.readouterr().err

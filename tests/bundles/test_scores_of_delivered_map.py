@@ -38,7 +38,9 @@ def test_scores_are_those_of_the_written_files(
         for modality in modalities:
             (tmp_path / "in").mkdir(exist_ok=True)
             shutil.copy(entry["image"][modality], tmp_path / "in")
-    predict(bundle_of(run), tmp_path / "in", tmp_path / "out", labels="brats2018", device=TINY["device"])
+    predict(
+        bundle_of(run), tmp_path / "in", tmp_path / "out", labels="brats2018", runtime="torch", device=TINY["device"]
+    )
     for entry in tested:
         (written,) = (tmp_path / "out").glob(f"{entry['subject']}_*_seg.nii.gz")
         (pred, _), (label, spacing_mm) = regions(written), regions(entry["label"])

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from monai.data import DataLoader, MetaTensor, NibabelReader
-from monai.transforms import Compose, RandScaleIntensityd
-from small_cases import SHAPE, save, volumes, write_brats
+from monai.data import DataLoader, MetaTensor
+from monai.transforms import Compose, Invertd, Orientationd, RandScaleIntensityd
+from small_cases import SHAPE, save, volumes, write_brats, write_msd
 
 from kd_monai.data import (
     Datalist,
@@ -21,9 +21,14 @@ from kd_monai.data import (
     cache_dataset,
     cache_upper_bound,
     cached_transforms,
+    crop_volume,
     region_transforms,
 )
-from kd_monai.data.cache import sample_bytes
+from kd_monai.data.volume import read_volume
+
+
+def sample_bytes(sample: dict) -> int:
+    return sum(value.nbytes for value in sample.values() if isinstance(value, torch.Tensor))
 
 
 @pytest.fixture
@@ -47,6 +52,14 @@ def test_a_cached_sample_is_what_the_transforms_give(datalist: Datalist, tmp_pat
             assert isinstance(dataset[index]["image"], MetaTensor)
             traced = [operation["class"] for operation in dataset[index]["image"].applied_operations]
             assert traced == [operation["class"] for operation in direct["image"].applied_operations] != []
+
+
+@pytest.mark.parametrize("cache", ["memory", "disk"])
+def test_a_bar_is_for_terminals(
+    datalist: Datalist, tmp_path: Path, cache: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cache_dataset(datalist.train, cached_transforms(datalist.modalities), cache, tmp_path / "cache")
+    assert "Caching:" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("cache", ["memory", "disk"])
@@ -98,14 +111,15 @@ def test_files_are_shared_by_folds_and_not_by_settings(tmp_path: Path) -> None:
     for fold in (0, 1):
         datalist = Datalist.load(data, folds=2, fold=fold)
         cache_dataset([*datalist.train, *datalist.val, *datalist.test], cached_transforms("t1-t2"), "disk", cache)
-    assert len(list(cache.iterdir())) == 4
+    assert len(list(cache.iterdir())) == 4 * 3
     for transform in (
-        cached_transforms("t1"),
-        cached_transforms("t1-t2", spacing_mm=4),
-        cached_transforms("t1-t2", half=False),
+        cached_transforms("t1"),  # nothing new
+        cached_transforms("t1-t2", spacing_mm=4),  # all three
+        cached_transforms("t1-t2", half=False),  # the images
+        cached_transforms("t1-t2", "brats2023"),  # the label
     ):
         cache_dataset(datalist.train, transform, "disk", cache)
-    assert len(list(cache.iterdir())) == 4 + 3 * len(datalist.train)
+    assert len(list(cache.iterdir())) == 4 * 3 + (3 + 2 + 1) * len(datalist.train)
 
 
 def test_a_changed_source_is_cached_anew(datalist: Datalist, tmp_path: Path) -> None:
@@ -140,12 +154,59 @@ def test_a_real_case_takes_30_mib_at_1_mm_and_an_eighth_of_it_at_2(real_cases: P
 
 
 @pytest.mark.parametrize("cache", ["memory", "disk"])
-def test_samples_are_loaded_by_one_thread(
-    datalist: Datalist, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache: str
-) -> None:
-    """MONAI 1.6.1's NibabelReader keeps the names of its last files: two threads take modalities from each other."""
-    threads = set()
-    read = NibabelReader.read
-    monkeypatch.setattr(NibabelReader, "read", lambda *args: threads.add(threading.get_ident()) or read(*args))
-    cache_dataset(datalist.train, cached_transforms("t1"), cache, tmp_path / "cache")
-    assert len(threads) == 1
+def test_parallel_builds_equal_the_serial_one(tmp_path: Path, cache: str) -> None:
+    """MONAI 1.6.1's readers and crops keep state between two lines: threads that share one mix up modalities."""
+    datalist = Datalist.load(write_brats(tmp_path / "data", 12), fold="all")
+    entries, transform = datalist.train, cached_transforms(datalist.modalities, spacing_mm=1.5)
+    serial = [transform(entry) for entry in entries]
+    for attempt in range(8):
+        made = cache_dataset(entries, transform, cache, tmp_path / f"cache{attempt}", workers=8)
+        for index, expected in enumerate(serial):
+            assert same(made[index], expected)
+            assert made[index]["image"].meta["filename_or_obj"] == expected["image"].meta["filename_or_obj"]
+
+
+def test_no_two_threads_share_a_transform(datalist: Datalist, monkeypatch: pytest.MonkeyPatch) -> None:
+    users: dict[int, set[int]] = {}
+    turn = Orientationd.__call__
+    monkeypatch.setattr(
+        Orientationd,
+        "__call__",
+        lambda self, *args: users.setdefault(id(self), set()).add(threading.get_ident()) or turn(self, *args),
+    )
+    cache_dataset(datalist.train * 4, cached_transforms("t1"), workers=4)
+    assert all(len(threads) == 1 for threads in users.values())
+
+
+def test_one_disk_cache_serves_teacher_and_students(datalist: Datalist, tmp_path: Path) -> None:
+    cache, subjects = tmp_path / "cache", len(datalist.train)
+    for transform, files in (
+        (cached_transforms("t1ce"), 2),  # a baseline reads its modality and the label
+        (cached_transforms(datalist.modalities), 5),  # the teacher adds the others
+        (cached_transforms(datalist.modalities, crop_modalities="t1ce"), 5),
+        (cached_transforms("flair", with_label=False), 5),
+    ):
+        dataset = cache_dataset(datalist.train, transform, "disk", cache)
+        assert len(list(cache.iterdir())) == files * subjects
+        for index, entry in enumerate(datalist.train):
+            assert torch.equal(dataset[index]["image"].as_tensor(), transform(entry)["image"].as_tensor())
+
+
+def test_channels_of_one_file_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    datalist = Datalist.load(write_msd(tmp_path / "data"), fold="all")
+    reads: list[str] = []
+    monkeypatch.setattr(crop_volume, "read_volume", lambda path: reads.append(path) or read_volume(path))
+    transform = cached_transforms(datalist.modalities, datalist.convention)
+    dataset = cache_dataset(datalist.train, transform, "disk", tmp_path / "cache")
+    assert len(reads) == 2 * len(datalist.train)
+    assert len(list((tmp_path / "cache").iterdir())) == 5 * len(datalist.train)
+    assert all(same(dataset[index], transform(entry)) for index, entry in enumerate(datalist.train))
+
+
+@pytest.mark.parametrize("cache", ["memory", "disk"])
+def test_a_cached_prediction_returns_to_the_native_grid(datalist: Datalist, tmp_path: Path, cache: str) -> None:
+    transform = cached_transforms(datalist.modalities)
+    sample = cache_dataset(datalist.train, transform, cache, tmp_path / "cache")[0]
+    invert = Invertd("pred", transform, "image", nearest_interp=False)
+    native = invert({"image": sample["image"], "pred": sample["label"].clone()})["pred"]
+    np.testing.assert_array_equal(native[0].numpy(), volumes(0)["label"])

@@ -9,7 +9,16 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from monai.transforms import Compose, Invertd
+from monai.transforms import (
+    Compose,
+    CropForegroundd,
+    EnsureChannelFirstd,
+    Invertd,
+    LoadImaged,
+    NormalizeIntensityd,
+    Orientationd,
+    Spacingd,
+)
 from small_cases import AFFINE, SHAPE, save, volumes, write_brats, write_case, write_msd
 
 from kd_monai.data import Datalist, cached_transforms, region_transforms
@@ -122,6 +131,50 @@ def test_a_student_is_cropped_by_what_it_will_have(tmp_path: Path) -> None:
         cached_transforms("t1", crop_modalities="t2")
 
 
+def stock(spacing_mm: float | None, modalities: list[str]) -> Compose:
+    """The same in MONAI's own transforms, as inference.yaml has them."""
+    keys = ["image", "label"]
+    steps = [LoadImaged(keys), EnsureChannelFirstd(keys), Orientationd(keys, axcodes="RAS", labels=None)]
+    if spacing_mm:
+        steps.append(Spacingd(keys, pixdim=[spacing_mm] * 3, mode=["bilinear", "nearest"]))
+    steps.append(CropForegroundd(keys, source_key="image", allow_smaller=True))
+    steps.append(NormalizeIntensityd("image", nonzero=True, channel_wise=True))
+    return Compose(steps)
+
+
+@pytest.mark.parametrize("negative", [False, True])
+@pytest.mark.parametrize("modalities", [["t1ce"], ["t1", "t1ce", "t2", "flair"]])
+@pytest.mark.parametrize("spacing_mm", [None, 2.0, 1.5, 3.0])
+def test_samples_are_those_of_monais_own_transforms(
+    tmp_path: Path, spacing_mm: float | None, modalities: list[str], negative: bool
+) -> None:
+    files = write_case(tmp_path, "A")
+    if negative and modalities == ["t1ce"]:  # dark voxels around what is above 0: cut away as in inference
+        voxels = volumes()["t1ce"]
+        voxels[1, 5, 5] = -7
+        save(files["t1ce"], voxels, AFFINE)
+    ours = cached_transforms(modalities, spacing_mm=spacing_mm, half=False)(entry_of(files))
+    theirs = stock(spacing_mm, modalities)({"image": [files[m] for m in modalities], "label": files["label"]})
+    for key in ("image", "label"):
+        np.testing.assert_array_equal(ours[key].numpy(), theirs[key].numpy())
+        np.testing.assert_allclose(ours[key].affine, theirs[key].affine)
+        traced = [[step["class"] for step in sample[key].applied_operations] for sample in (ours, theirs)]
+        assert traced[0] == traced[1]
+
+
+def test_a_teachers_modality_is_normalised_alike_whoever_crops(tmp_path: Path) -> None:
+    files = write_case(tmp_path, "A")
+    wider = volumes()["t2"]
+    wider[0, 0, 0] = 5
+    save(files["t2"], wider, AFFINE)
+    alone, cut = (
+        cached_transforms(names, crop_modalities=crop)(entry_of(files))["image"].numpy()
+        for names, crop in (("t1-t2", "t1-t2"), ("t1-t2", "t1"))
+    )
+    inside = np.isin(alone[1], cut[1][cut[1] != 0])
+    assert inside.sum() >= (cut[1] != 0).sum() == 7 * 9 * 7
+
+
 def test_a_label_is_not_needed(tmp_path: Path) -> None:
     entry = entry_of(write_case(tmp_path, "A"))
     del entry["label"]
@@ -131,9 +184,8 @@ def test_a_label_is_not_needed(tmp_path: Path) -> None:
 def test_a_modality_that_the_entry_lacks_is_named(tmp_path: Path) -> None:
     entry = entry_of(write_case(tmp_path, "A"))
     del entry["image"]["t2"]
-    with pytest.raises(RuntimeError) as error:
+    with pytest.raises(KeyError, match="subject A"):
         cached_transforms("t1-t2")(entry)
-    assert "subject A" in str(error.value.__cause__)
 
 
 def test_regions_are_nested_and_in_the_order_of_the_model_zoo(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from kd_monai.brats import LABEL_CONVENTIONS
 from kd_monai.data import DataError
-from kd_monai.data.convention import choose_convention, convention_problem
+from kd_monai.data.convention import choose_convention, convention_problems
 from kd_monai.data.found import Found
 
 KNOWN = [
@@ -39,11 +39,21 @@ def test_what_the_user_says_wins() -> None:
 
 def test_values_outside_the_convention_come_with_those_that_have_them() -> None:
     brats2018 = LABEL_CONVENTIONS["brats2018"]
-    assert convention_problem("s", "f", (0, 1, 2, 4), brats2018) is None
-    problem = convention_problem("s", "f", (0, 1, 2, 3), brats2018)
-    assert problem is not None
-    assert "[3]" in problem
-    assert "LABELS=brats2023 or brats2024 or msd" in problem
-    problem = convention_problem("s", "f", (0, 7), brats2018)
-    assert problem is not None
+    assert convention_problems({"s": (0, 1, 2, 4)}, {"s": "f"}, brats2018) == []
+    (problem,) = convention_problems({"s": (0, 1, 2, 3)}, {"s": "f"}, brats2018)
+    assert problem == (
+        "subject s: labels of brats2018 are [0, 1, 2, 4], but f also has [3]. "
+        "Set LABELS=brats2023 or brats2024 or msd if that is what they mean, or correct the file."
+    )
+    (problem,) = convention_problems({"s": (0, 7)}, {"s": "f"}, brats2018)
     assert "LABELS" not in problem
+
+
+def test_a_wrong_convention_is_one_complaint_and_not_one_for_each_subject() -> None:
+    values = {f"s{i}": (0, 1, 2, 4) if i else (0, 2) for i in range(6)} | {"odd": (0, 7)}
+    alike, odd = convention_problems(values, {name: f"/{name}" for name in values}, LABEL_CONVENTIONS["brats2023"])
+    assert alike == (
+        "5 of 7 subjects, s1, s2, s3 ...: labels of brats2023 are [0, 1, 2, 3], but theirs, /s1 first, also have [4]. "
+        "Set LABELS=brats2018 or brats2024 if that is what they mean, or correct the files."
+    )
+    assert odd.startswith("subject odd: ")

@@ -124,4 +124,6 @@ def test_command_line_writes_and_repeats(
     for _ in range(2):
         runpy.run_path(str(script), run_name="__main__")
     assert made == [0, 1]
-    assert "2 subjects at 2 mm" in capsys.readouterr().out
+    said = capsys.readouterr()
+    assert "2 subjects at 2 mm" in said.out
+    assert "subject/s" not in said.err  # a bar is for terminals

@@ -17,7 +17,7 @@ from torch import nn
 from kd_monai.handlers import EpochSeedHandler, FrozenTeacher, NaNLossError, PrepareBatch, RaiseOnNaN, TeacherHandler
 from kd_monai.inferers import AutocastInferer
 from kd_monai.losses import DistillationLoss, LatentKL, SegmentationLoss, SoftDiceBCE
-from kd_monai.networks import LabelsHead, MeanNetwork, RegionsHead
+from kd_monai.networks import LabelsHead, MeanNetwork, RegionsHead, openvino_is_installed
 
 MODALITIES = ["t1", "t1ce", "t2", "flair"]
 ROI = (32, 32, 32)
@@ -271,3 +271,45 @@ def test_teacher_is_outside_the_optimiser(kdnet: Setup) -> None:
     kdnet.trainer.run()
     optimised = {id(p) for group in kdnet.trainer.optimizer.param_groups for p in group["params"]}
     assert optimised.isdisjoint(id(p) for p in kdnet.teacher.parameters())
+
+
+with_openvino = pytest.mark.skipif(not openvino_is_installed(), reason="the extra [fast] is not installed")
+
+
+def with_runtime(runtime: str, epochs: int = 2) -> Setup:
+    setup = Setup(kdnet_terms(), epochs=epochs)
+    setup.handler.runtime = runtime  # type: ignore[assignment]
+    return setup
+
+
+@with_openvino
+def test_openvino_teaches_what_torch_teaches() -> None:
+    losses = {}
+    for runtime in ("torch", "openvino"):
+        setup = with_runtime(runtime)
+        named: list[dict] = []
+        setup.trainer.add_event_handler(
+            Events.ITERATION_COMPLETED, lambda engine, n=named: n.append(dict(engine.loss_function.named))
+        )
+        setup.trainer.run()
+        losses[runtime] = named
+    for expected, got in zip(losses["torch"], losses["openvino"], strict=True):
+        for name, value in expected.items():
+            torch.testing.assert_close(got[name], value, rtol=1e-3, atol=1e-5)
+
+
+@with_openvino
+@pytest.mark.parametrize(("epochs", "taken"), [(1, False), (100, True)])
+def test_auto_takes_openvino_where_the_training_is_long_enough(epochs: int, taken: bool) -> None:
+    setup = with_runtime("auto", epochs)
+    setup.trainer.add_event_handler(Events.ITERATION_COMPLETED, setup.trainer.terminate)
+    setup.trainer.run()
+    assert (type(setup.handler._forward).__name__ == "OpenVINOForward") is taken
+
+
+def test_an_unknown_runtime_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"teacher_runtime.*must be one of.*onnx"):
+        TeacherHandler(
+            network(4), RegionsHead(), RegionsHead(), DistillationLoss(SegmentationLoss(RegionsHead())), MODALITIES,
+            MODALITIES, ["t1ce"], AutocastInferer("cpu", "fp32"), ROI, runtime="onnx",  # type: ignore[arg-type]
+        )  # fmt: skip

@@ -85,7 +85,15 @@ def test_gap_closed_of_the_ends() -> None:
 
 
 def test_gap_closed_is_positive_where_lower_is_better() -> None:
-    assert gap_closed(-STUDENT, -BASELINE, -TEACHER) == pytest.approx(gap_closed(STUDENT, BASELINE, TEACHER))
+    mirrored = gap_closed(-STUDENT, -BASELINE, -TEACHER, lower_is_better=True)
+    assert mirrored == pytest.approx(gap_closed(STUDENT, BASELINE, TEACHER))
+
+
+def test_gap_closed_is_undefined_where_the_teacher_is_worse_than_the_baseline() -> None:
+    worse = 2 * BASELINE - TEACHER
+    assert not paired_difference(worse, BASELINE).contains_zero
+    assert gap_closed(2 * BASELINE - STUDENT, BASELINE, worse) is None  # both lose, and the ratio is positive
+    assert gap_closed(STUDENT, BASELINE, TEACHER, lower_is_better=True) is None
 
 
 def test_gap_closed_is_undefined_where_the_teacher_shows_no_gap() -> None:

@@ -17,6 +17,8 @@ import yaml
 from monai.bundle import ConfigParser
 from torch import nn
 
+from kd_monai.networks import openvino_is_installed
+from kd_monai.study import export
 from kd_monai.study.export import export_bundle
 from kd_monai.study.verify import verify_properties, verify_static
 
@@ -83,7 +85,13 @@ def infer_without_kd_monai(bundle: Path, config: str, folder: Path) -> np.ndarra
     return np.asanyarray(nib.load(folder / "out" / "image_seg.nii.gz").dataobj)
 
 
-def test_bundle_has_every_file_and_one_set_of_weights(run_folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("installed", [True, False])
+def test_bundle_has_every_file_and_one_set_of_weights(
+    installed: bool, run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if installed and not openvino_is_installed():
+        pytest.skip("the extra [fast] is not installed")
+    monkeypatch.setattr(export, "openvino_is_installed", lambda: installed)
     bundle = export_bundle(run_folder, STUDENT, tmp_path / "bundle")
     assert sorted(str(path.relative_to(bundle)) for path in bundle.rglob("*") if path.is_file()) == [
         "LICENSE",
@@ -93,7 +101,9 @@ def test_bundle_has_every_file_and_one_set_of_weights(run_folder: Path, tmp_path
         "configs/metadata.json",
         "docs/README.md",
         "docs/data_license.txt",
+        *(["models/model.bin"] if installed else []),
         "models/model.pt",
+        *(["models/model.xml"] if installed else []),
     ]
 
 
@@ -137,7 +147,7 @@ def test_second_export_replaces_the_first(run_folder: Path, tmp_path: Path) -> N
     bundle = export_bundle(run_folder, STUDENT, tmp_path / "bundle")
     (bundle / "models" / "old.pt").touch()
     export_bundle(run_folder, STUDENT, bundle)
-    assert [path.name for path in (bundle / "models").iterdir()] == ["model.pt"]
+    assert [path.name for path in (bundle / "models").glob("*.pt")] == ["model.pt"]
     assert not list(tmp_path.glob(".bundle*"))
 
 

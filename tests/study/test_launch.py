@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,10 @@ class SilentTracker:
         losses = {name: value for name, value in values.items() if name.endswith("/loss")}
         with self.log.open("a") as file:
             file.write(json.dumps([step, losses]) + "\n")
+
+    def save_durations(self) -> None: ...
+
+    def log_durations(self) -> None: ...
 
     def log_artifact(self, path: Path, artifact_path: str | None = None) -> None: ...
     def end(self, status: str) -> None: ...
@@ -119,6 +124,20 @@ def test_ctrl_c_goes_through_ignite_and_monai_marks_the_run_killed_and_the_next_
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[1])
     assert losses_of(resumed) == losses_of(whole)
     assert {name: len(values) for name, values in losses_of(whole).items()} == {"train/loss": 3, "val/loss": 3}
+
+
+def test_the_bundles_logging_configuration_stays_with_monais_command_line(settings: dict[str, Any]) -> None:
+    """It would replace the handlers of this process, and give a pipeline's lines dates and names."""
+    before = list(logging.getLogger().handlers)
+    for bundle in (TEACHER, STUDENT):
+        with pytest.raises(ValueError, match="epochs"):
+            train(
+                bundle,
+                [bundle / "configs" / "methods" / "baseline.yaml"] * (bundle == STUDENT),
+                settings | {"epochs": 0},
+            )
+    assert logging.getLogger().handlers == before
+    assert not Path(settings["output_dir"]).exists() or not list(Path(settings["output_dir"]).glob("*/run.json"))
 
 
 def test_an_error_comes_out_as_it_was_raised_and_marks_the_run_failed(

@@ -198,6 +198,39 @@ def test_the_baseline_of_the_same_settings_stands_beside_the_student(tmp_path: P
     assert "0.100" not in text
 
 
+@pytest.mark.parametrize("last", ["teacher", "baseline", "student"])
+def test_whatever_was_trained_last_the_table_has_what_the_folder_has(tmp_path: Path, last: str) -> None:
+    runs = {
+        "teacher": record(tmp_path / "teacher-fold0-1", role="teacher", modality="t1-t1ce-t2-flair", run_key="mine"),
+        "baseline": record(tmp_path / "baseline_t1ce-fold0-1", role="baseline", method="baseline"),
+        "student": record(tmp_path / "kdnet_t1ce-fold0-1", teacher_key="mine"),
+    }
+    stranger = record(tmp_path / "teacher-fold0-2", role="teacher", modality="t1-t2", run_key="another")
+    for run, dice in zip([*runs.values(), stranger], (0.8, 0.4, 0.6, 0.1), strict=True):
+        score(run.path, dice)
+    text = roles.side_by_side([runs[last]])
+    assert "Missing" not in text
+    assert all(dice in text for dice in ("0.800", "0.400", "0.600"))
+    assert "0.100" not in text
+
+
+def test_a_baseline_stands_beside_the_teacher_of_its_study_where_there_is_no_student(tmp_path: Path) -> None:
+    teacher = record(tmp_path / "teacher-fold0-1", role="teacher", modality="t1-t1ce-t2-flair", run_key="mine")
+    baseline = record(tmp_path / "baseline_t1ce-fold0-1", role="baseline", method="baseline")
+    for run, dice in ((teacher, 0.8), (baseline, 0.4)):
+        score(run.path, dice)
+    text = roles.side_by_side([baseline])
+    assert "0.800" in text
+    assert "an evaluated teacher" not in text
+
+
+def test_the_line_to_predict_with_can_be_typed_as_it_stands() -> None:
+    assert roles.predict_line(Path("/a b/run"), "t1ce") == (
+        "Segment with it: make predict RUN='/a b/run' INPUT=t1ce.nii.gz"
+    )
+    assert roles.predict_line(Path("/run"), "t1-t2").endswith("RUN=/run INPUT=FOLDER")
+
+
 def test_a_baseline_of_other_epochs_does_not_stand_beside_the_student(tmp_path: Path) -> None:
     student = record(tmp_path / "kdnet_t1ce-fold0-1")
     score(student.path, 0.9)

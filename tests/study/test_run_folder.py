@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from filelock import FileLock
 from monai.bundle import ConfigParser
 from small_run import CONFIG, datalist, run_folder
 
@@ -45,6 +45,18 @@ def test_an_open_run_has_written_down_what_it_is(tmp_path: Path) -> None:
     assert record["seen"] == ["a", "b", "c", "d"]
     assert (record["role"], record["method"], record["fold"], record["seed"]) == ("student", "kdnet", 0, 7)
     run.fail()
+
+
+@pytest.mark.parametrize("value", [0, -1, "zero", 1.5, None, True])
+@pytest.mark.parametrize("name", ["epochs", "steps_per_epoch", "val_every"])
+def test_what_counts_no_epochs_or_steps_is_refused_and_makes_no_folder(tmp_path: Path, name: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=f"`{name}` must be a whole number, at least 1; got {value!r}. Correct"):
+        run_folder(tmp_path, config={**CONFIG, name: value})
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_expression_may_count_epochs(tmp_path: Path) -> None:
+    assert run_folder(tmp_path, config={**CONFIG, "epochs": "$2 * 3"}).config["epochs"] == "$2 * 3"
 
 
 def test_a_teacher_is_named_by_its_role(tmp_path: Path) -> None:
@@ -216,16 +228,11 @@ def again(processes: dict[str, tuple[int, Path]], mode: str) -> RunFolder:
 
 def open_when_released(run: RunFolder) -> str:
     """Open once the lock has fallen; what the run said of itself before."""
-    for _ in range(200):
-        try:
-            before = status(run)
-            run.open()
-        except BlockingIOError:
-            time.sleep(0.05)
-        else:
-            run.fail()
-            return before
-    raise TimeoutError
+    with FileLock(run.path.with_name(f"{run.path.name}.lock"), timeout=10):
+        before = status(run)  # with the lock: its holder may still be writing
+    run.open()
+    run.fail()
+    return before
 
 
 def test_a_crash_outside_of_any_launcher_marks_the_run_failed_and_tells_the_tracker(processes) -> None:
@@ -284,3 +291,23 @@ def test_a_forced_run_that_fails_later_is_kept_to_be_continued_and_the_old_one_b
     again.finish()
     assert (path / "model.pt").read_bytes() == b"new"
     assert not (tmp_path / f".{path.name}.replaced").exists()
+
+
+def test_a_forced_run_knows_which_unfinished_one_it_replaces(tmp_path: Path) -> None:
+    crashed = run_folder(tmp_path)
+    crashed.open()
+    (crashed.path / "journal.jsonl").write_text('{"op": "run", "id": "abc"}\n')
+    crashed.fail()
+    forced = run_folder(tmp_path, force=True)
+    forced.open()
+    assert forced.replaces == "abc"
+    forced.fail()
+
+
+def test_a_forced_run_does_not_end_the_finished_one(tmp_path: Path) -> None:
+    path = finished_run(tmp_path).path
+    (path / "journal.jsonl").write_text('{"op": "run", "id": "abc"}\n')
+    forced = run_folder(tmp_path, force=True)
+    forced.open()
+    assert forced.replaces is None
+    forced.fail()

@@ -65,7 +65,8 @@ def test_no_folder_is_refused_with_what_to_write(nothing: str | None) -> None:
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=rf"{tmp_path}/none has no run\.json, config\.yaml, split\.json"):
+    named = rf"{tmp_path}/none has no run\.json, config\.yaml, split\.json\. Correct TEACHER"
+    with pytest.raises(ValueError, match=named):
         Teacher(tmp_path / "none")
 
 

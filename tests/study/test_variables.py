@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from kd_monai.study.launch import STUDENT, TEACHER
-from kd_monai.study.variables import DEFAULTS, OTHERS, OVERRIDES, overrides_of, read_variables
+from kd_monai.study.variables import OTHERS, OVERRIDES, defaults, overrides_of, read_variables
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,7 +23,7 @@ def overrides(*arguments: str) -> dict[str, object]:
 def test_nothing_given_overrides_nothing() -> None:
     given = read_variables(None, [])
     assert overrides_of(given) == {}
-    assert {name: getattr(given, name) for name in DEFAULTS} == DEFAULTS
+    assert {name: getattr(given, name) for name in defaults()} == defaults()
 
 
 def test_an_empty_value_counts_as_not_given() -> None:
@@ -97,8 +97,23 @@ def test_modalities_come_in_canonical_order() -> None:
 
 
 def test_an_unknown_label_convention_is_refused_with_those_there_are() -> None:
-    with pytest.raises(ValueError, match=r"brats2018.*msd.*'brats2019'"):
+    with pytest.raises(ValueError, match=r"brats2018.*msd.*'brats2019'.*Choose one"):
         read_variables(None, ["--labels", "brats2019"])
+
+
+@pytest.mark.parametrize("text", ["zero", "-1", "1.5", "1e3", "010", "true"])
+@pytest.mark.parametrize("name", ["epochs", "folds", "n-subjects", "seed"])
+def test_what_is_no_whole_number_is_refused_with_the_name_of_its_variable(name: str, text: str) -> None:
+    variable = name.upper().replace("-", "_")
+    with pytest.raises(ValueError, match=f"{variable} must be a whole number.*'{text}'.*Correct it"):
+        read_variables(None, [f"--{name}", text])
+
+
+@pytest.mark.parametrize(("name", "least"), [("epochs", 1), ("folds", 2), ("n-subjects", 1), ("seed", 0)])
+def test_a_number_that_is_too_small_is_refused_and_the_least_is_taken(name: str, least: int) -> None:
+    assert overrides(f"--{name}", str(least)) == {name.replace("-", "_"): least}
+    with pytest.raises(ValueError, match=f"at least {least}; got '{least - 1}'"):
+        read_variables(None, [f"--{name}", str(least - 1)])
 
 
 def test_an_unknown_option_ends_with_status_2() -> None:
@@ -113,6 +128,45 @@ def test_every_variable_stands_for_an_id_of_both_bundles(bundle: Path) -> None:
     assert {target for target, _ in OVERRIDES.values()} <= set(config)
 
 
+def make(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """What `make` would run."""
+    return subprocess.run(
+        ["make", "-n", "-o", ".venv/.installed", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "MAKEFLAGS": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("wrong", ["MODALTY=flair", "modality=flair", "OUTT=a b=c", "DTA:=/data"])
+def test_make_refuses_a_misspelt_variable(wrong: str) -> None:
+    """It would train on the phantom, on T1ce, into runs."""
+    done = make("student", wrong, "EPOCHS=1")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert re.search(
+        rf"one of DATA LABELS MODALITY .*; got {wrong.partition('=')[0].rstrip(':')}\. Correct", done.stderr
+    )
+
+
+def test_make_takes_what_programs_read_from_the_environment_and_values_with_blanks() -> None:
+    done = make(
+        "student", "TRACKING=off", "OMP_NUM_THREADS=1", "VENV=/v", "SET=width=12 MODALTY=1", "FOLD:=1", "OUT=/a b"
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.rstrip("\n").endswith("--fold '1' --out '/a b' --set 'width=12' --set 'MODALTY=1'")
+
+
+@pytest.mark.parametrize("verb", ["student", "evaluate", "predict", "compare"])
+def test_make_prints_its_commands_without_runs_of_blanks(verb: str) -> None:
+    line = make(verb, "DATA=/data").stdout.rstrip("\n")
+    assert "pipelines" in line
+    assert "  " not in line
+    assert line == line.rstrip()
+
+
 def test_every_training_variable_of_make_is_an_option_and_reaches_it() -> None:
     """`make student` with every variable set prints a command that the parser takes as it was meant."""
     wanted = re.search(r"^TRAINING := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
@@ -120,15 +174,9 @@ def test_every_training_variable_of_make_is_an_option_and_reaches_it() -> None:
     names = wanted[1].split()
     assert {name.lower() for name in names} | {"set"} == {*OVERRIDES, *OTHERS}
     values = {name: f"x{name.lower()}" for name in names} | {"MODALITY": "t2", "TEACHER_MODALITIES": "t1-t2"}
+    values |= {"FOLDS": "4", "SEED": "7", "EPOCHS": "2", "N_SUBJECTS": "6"}
     values |= {"LABELS": "msd", "SET": "learning_rate=0.1 width=4", "DEVICE": "cpu", "CACHE": "disk"}
-    done = subprocess.run(
-        ["make", "-n", "-o", ".venv/.installed", "student", *(f"{name}={value}" for name, value in values.items())],
-        cwd=ROOT,
-        env={**os.environ, "MAKEFLAGS": ""},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = make("student", *(f"{name}={value}" for name, value in values.items()))
     (line,) = [line for line in done.stdout.splitlines() if "pipelines/student.py" in line]
     arguments = line.split("pipelines/student.py", 1)[1].replace("'", "").split()
     given = vars(read_variables(None, arguments))

@@ -64,6 +64,21 @@ def test_a_line_arrives_without_a_flush(journal: Journal) -> None:
     sender.close(5)
 
 
+def test_a_training_has_a_head_start_that_a_flush_ends(journal: Journal) -> None:
+    shelf = Shelf()
+    sender = Sender(journal, lambda: shelf, head_start_s=60)
+    tell(journal, sender, 0)
+    sender.start()
+    tell(journal, sender, 1)
+    time.sleep(0.1)
+    assert not shelf.lines
+    assert sender.flush(5)
+    assert numbers(shelf) == [0, 1]
+    tell(journal, sender, 2)
+    assert sender.close(5)
+    assert numbers(shelf) == [0, 1, 2]
+
+
 def test_a_failure_is_one_warning_and_the_lines_arrive_later(
     journal: Journal, caplog: pytest.LogCaptureFixture
 ) -> None:

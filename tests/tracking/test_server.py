@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from kd_monai.tracking import serve
+from kd_monai.tracking import serve, server
+from tiny import pipeline
 
 SCRIPT = Path(__file__).parents[2] / "pipelines" / "serve.py"
 
@@ -22,10 +23,17 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def test_the_server_binds_to_this_machine_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    path = tmp_path / "a.db"
+    path.touch()
+    return path
+
+
+def test_the_server_binds_to_this_machine_alone(database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     commands: list[list[str]] = []
-    monkeypatch.setattr(subprocess, "call", lambda command, env: commands.append(command) or 0)
-    assert serve("sqlite:///a.db", port=free_port()) == 0
+    monkeypatch.setattr(server, "_until_stopped", lambda command: commands.append(command) or 0)
+    assert serve(f"sqlite:///{database}", port=free_port()) == 0
     (command,) = commands
     assert command[command.index("--host") + 1] == "127.0.0.1"
 
@@ -35,12 +43,63 @@ def test_a_server_is_not_served_again() -> None:
         serve("http://127.0.0.1:9")
 
 
-def test_a_taken_port_is_named_with_the_remedy() -> None:
+def test_a_folder_without_runs_is_refused_and_not_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert pipeline("serve", ["--out", str(tmp_path / "nowhere")], monkeypatch) == 2
+    said = capsys.readouterr()
+    assert f"{tmp_path / 'nowhere' / 'mlruns.db'} does not exist" in said.err
+    assert "Train first (make student), or correct OUT." in said.err
+    assert "MLflow shows" not in said.out + said.err
+    assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_server_and_all_that_it_started(number: signal.Signals, tmp_path: Path) -> None:
+    """What stands in for MLflow starts a process that holds on, as uvicorn does."""
+    pids = tmp_path / "pids"
+    child = f"""
+import subprocess
+started = subprocess.Popen(["sleep", "60"])
+with open({str(pids)!r}, "w") as file:
+    file.write(str(started.pid))
+started.wait()
+"""
+    code = f"""
+import signal, sys
+from kd_monai.tracking import server
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # these tests may run under nohup
+sys.exit(server._until_stopped([sys.executable, "-c", {child!r}]))
+"""
+    process = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
+    until = time.monotonic() + 60
+    while not (pids.is_file() and pids.read_text()):
+        assert time.monotonic() < until, "no process in 60 s"
+        time.sleep(0.05)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert said == ""
+    status = Path(f"/proc/{pids.read_text()}/stat")
+    until = time.monotonic() + 10
+    while status.is_file() and status.read_text().split()[2] != "Z":
+        assert time.monotonic() < until, "what it started is still there"
+        time.sleep(0.05)
+
+
+def test_what_ends_by_itself_gives_its_status() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    assert server._until_stopped([sys.executable, "-c", "raise SystemExit(3)"]) == 3
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_taken_port_is_named_with_the_remedy(database: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         with pytest.raises(OSError, match="PORT="):
-            serve("sqlite:///a.db", port=taken.getsockname()[1])
+            serve(f"sqlite:///{database}", port=taken.getsockname()[1])
 
 
 @pytest.mark.slow

@@ -367,3 +367,29 @@ def test_mlflow_reports_nothing_to_its_makers(out: Path) -> None:
         tracker.start()
     assert get_telemetry_client() is None
     assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
+
+
+def test_a_run_that_is_started_in_place_of_an_unfinished_one_ends_it(out: Path, client: MlflowClient) -> None:
+    left = make(out)
+    left.start()
+    left.close()
+    old = run_of(client, left.folder)
+    assert old.info.status == "RUNNING"
+    (journal,) = [tag for name, tag in old.data.tags.items() if name == "journal"]
+    shutil.rmtree(left.folder)
+    with Tracker(out / "kdnet_t1ce", "brats", "kdnet_t1ce", {}, {}, replaces=journal) as tracker:
+        tracker.start()
+    replaced = client.get_run(old.info.run_id)
+    assert replaced.info.status == "KILLED"
+    assert replaced.data.tags["replaced_by"] == where(tracker.folder)["run_id"]
+    assert run_of(client, tracker.folder).info.status == "FINISHED"
+
+
+def test_a_store_whose_making_was_cut_short_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow itself never gets over half of its tables: "index already exists" at every start."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    (tmp_path / ".mlruns.db.new").write_bytes(b"cut short")
+    with make(tmp_path) as tracker:
+        tracker.start()
+    assert not (tmp_path / ".mlruns.db.new").exists()
+    assert run_of(MlflowClient(f"sqlite:///{tmp_path}/mlruns.db"), tracker.folder).info.status == "FINISHED"

@@ -2,19 +2,22 @@
 
 from kd_monai.data.cache import cache_dataset, cache_upper_bound
 from kd_monai.data.cached_transforms import cached_transforms
+from kd_monai.data.crop_indices import CropIndices
 from kd_monai.data.datalist import Datalist
 from kd_monai.data.epoch_sampler import EpochSampler
 from kd_monai.data.errors import DataError
+from kd_monai.data.in_place import RandScaleInPlaced, RandShiftInPlaced
 from kd_monai.data.label_to_regions import LabelToRegions, region_transforms
-from kd_monai.data.n4 import N4BiasFieldCorrectiond
 from kd_monai.data.seeded_dataset import SeededDataset
 
 __all__ = [
+    "CropIndices",
     "DataError",
     "Datalist",
     "EpochSampler",
     "LabelToRegions",
-    "N4BiasFieldCorrectiond",
+    "RandScaleInPlaced",
+    "RandShiftInPlaced",
     "SeededDataset",
     "cache_dataset",
     "cache_upper_bound",

@@ -3,18 +3,16 @@
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import ignite.distributed as idist
 import numpy as np
-import torch
-from monai.data import CacheDataset
 from monai.data import Dataset as MonaiDataset
 
 from kd_monai.data.cached_transforms import CachedTransforms
 from kd_monai.data.disk_cache import DiskCache
 from kd_monai.data.found import Entry
+from kd_monai.data.memory_cache import MemoryCache
 from kd_monai.data.volume import read_grid
+from kd_monai.phases import phase
 
 logger = logging.getLogger(__name__)
 
@@ -39,18 +37,17 @@ def cache_upper_bound(entries: Sequence[Entry], transform: CachedTransforms) -> 
     return total
 
 
-def sample_bytes(sample: dict[str, Any]) -> int:
-    """Bytes of a sample's tensors."""
-    return sum(value.nbytes for value in sample.values() if isinstance(value, torch.Tensor))
-
-
+@phase("caching")
 def cache_dataset(
     entries: Sequence[Entry],
     transform: CachedTransforms,
     cache: str = "memory",
     cache_dir: str | Path | None = None,
+    workers: int | None = None,
 ) -> MonaiDataset:
     """Dataset of the entries with the deterministic transforms done once, in memory or in files under ``cache_dir``.
+
+    ``workers`` threads build it, by default as many as there are processors.
 
     The upper bound in memory is logged before, the real figure after. A sample handed out is the cached one: what
     follows must copy before it writes into it (casting to float32 does).
@@ -65,12 +62,10 @@ def cache_dataset(
     bound = cache_upper_bound(entries, transform)
     logger.info("Caching %d subjects: at most %.0f MiB (%s)", len(entries), bound / MIB, cache)
     if cache == "memory":
-        # one thread: MONAI 1.6.1's transforms share state. NibabelReader keeps the file names of its last read and
-        # pairs them with the images: in several threads four modalities now and then come back as one, silently
-        dataset = CacheDataset(entries, transform, num_workers=1, copy_cache=False, progress=idist.get_rank() == 0)
-        total = sum(sample_bytes(dataset[i]) for i in range(len(dataset)))
+        dataset: MonaiDataset = MemoryCache(entries, transform, workers)
+        total = dataset.nbytes
     else:
-        dataset = DiskCache(entries, transform, Path(cache_dir))  # type: ignore[arg-type]
+        dataset = DiskCache(entries, transform, Path(cache_dir), workers)  # type: ignore[arg-type]
         total = dataset.build()
     logger.info(
         "Cached %d subjects: %.0f MiB, %.1f MiB each", len(entries), total / MIB, total / MIB / max(1, len(entries))

@@ -1,39 +1,142 @@
 """The deterministic transforms, from paths to what is cached."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from monai.transforms import (
-    CastToTyped,
-    Compose,
-    CropForegroundd,
-    EnsureChannelFirstd,
-    LoadImaged,
-    MapLabelValued,
-    NormalizeIntensityd,
-    Orientationd,
-    Spacingd,
-)
+from monai.data import MetaTensor
+from monai.transforms import Compose, CropForegroundd, Orientationd, Spacingd
 
 from kd_monai.brats import CANONICAL, LABEL_CONVENTIONS, LabelConvention, parse_modalities
-from kd_monai.data.n4 import N4BiasFieldCorrectiond
+from kd_monai.data.crop_volume import VolumeCropper
+from kd_monai.data.cropped_volume import Box, CroppedVolume
+from kd_monai.data.found import Entry
 from kd_monai.data.plain_meta import PlainMeta
-from kd_monai.data.select_images import SelectChannels, SelectImages
+
+LABEL = "label"
+
+
+class Source(NamedTuple):
+    """Where a modality, or the label, of a subject comes from."""
+
+    kind: str
+    """Name of the modality, or ``"label"``."""
+    path: str
+    channel: int | None
+    """Of a 4-D file; None of a 3-D one."""
 
 
 class CachedTransforms(Compose):
-    """A Compose that knows what it was made of: ``settings`` is part of a disk cache's key."""
+    """From an entry to a sample, by way of what a cache keeps: a volume per source, cut to where it is not 0.
 
-    def __init__(self, transforms: Sequence[Any], settings: dict[str, Any]) -> None:
-        super().__init__(transforms)
+    As a Compose it holds the transforms that move voxels: those that ``Invertd`` undoes. Volumes are alike for all
+    runs with the same ``volume_settings``; ``assemble`` crops them to the brain as this run wants it.
+    """
+
+    def __init__(self, geometry: Sequence[Any], crop: CropForegroundd, settings: dict[str, Any]) -> None:
+        super().__init__([*geometry, crop])
         self.settings = settings
+        self._crop = crop.cropper
+        self._cropper = VolumeCropper(
+            geometry,
+            LABEL_CONVENTIONS[settings["convention"]],
+            settings["spacing_mm"],
+            settings["n4"],
+            settings["half"],
+        )
+        self._plain = PlainMeta()
 
+    def sources(self, entry: Entry) -> list[Source]:
+        """Sources of the modalities, in their order, and of the label.
 
-def canonical_label_map(convention: LabelConvention) -> tuple[list[int], list[int]]:
-    """Values of a convention, and the canonical value of each; those that belong to no region become background."""
-    return [*convention.tumour, *convention.others], [*CANONICAL.tumour, *(0 for _ in convention.others)]
+        Raises:
+            KeyError: the entry lacks a modality.
+        """
+        modalities, channels = self.settings["modalities"], entry.get("channels", {})
+        missing = [modality for modality in modalities if modality not in entry["image"]]
+        if missing:
+            raise KeyError(
+                f"subject {entry['subject']}: the network reads {', '.join(modalities)}, but the entry has no "
+                f"{', '.join(missing)}. Load the datalist with these modalities."
+            )
+        sources = [Source(name, str(entry["image"][name]), channels.get(name)) for name in modalities]
+        return [*sources, Source(LABEL, str(entry["label"]), None)] if self.settings["with_label"] else sources
+
+    def volume_settings(self, source: Source) -> dict[str, Any]:
+        """All that a source's volume depends on beside the file."""
+        kept = ("convention",) if source.kind == LABEL else ("n4", "half")
+        return {"spacing_mm": self.settings["spacing_mm"], **{name: self.settings[name] for name in kept}}
+
+    def volumes(self, sources: Sequence[Source]) -> dict[Source, CroppedVolume]:
+        """Volumes of the sources; channels of one 4-D file are read once."""
+        found: dict[Source, CroppedVolume] = {}
+        for path in dict.fromkeys(source.path for source in sources):
+            images = [source for source in sources if source.path == path and source.kind != LABEL]
+            labels = [source for source in sources if source.path == path and source.kind == LABEL]
+            if images:
+                channels = [source.channel for source in images]
+                found.update(zip(images, self._cropper.images(path, channels), strict=True))
+            if labels:
+                found[labels[0]] = self._cropper.label(path)
+        return found
+
+    def _box(self, images: Mapping[str, CroppedVolume], shape: tuple[int, ...]) -> Box:
+        if self.settings["crop"] is None:
+            return (0,) * len(shape), shape
+        boxes = [images[name].foreground for name in self.settings["crop"]]
+        boxes = [box for box in boxes if box[0] != box[1]]
+        if not boxes:
+            return (0,) * len(shape), (0,) * len(shape)
+        starts, ends = zip(*boxes, strict=True)
+        return tuple(map(min, zip(*starts, strict=True))), tuple(map(max, zip(*ends, strict=True)))
+
+    def _cut(self, volume: CroppedVolume, box: Box) -> dict[str, Any]:
+        """Metadata and operations of a volume after the crop: MONAI traces it on a tensor without voxels."""
+        grid = MetaTensor(
+            torch.empty((1, *volume.shape), device="meta"),
+            meta=copy.deepcopy(volume.meta),
+            applied_operations=copy.deepcopy(volume.operations),
+        )
+        if self.settings["crop"] is not None:
+            grid = self._crop.crop_pad(grid, np.array(box[0]), np.array(box[1]))
+        traced = self._plain({"grid": grid})["grid"]
+        return {"meta": traced.meta, "applied_operations": traced.applied_operations}
+
+    def assemble(self, subject: str, sources: Sequence[Source], volumes: Sequence[CroppedVolume]) -> dict[str, Any]:
+        """The sample of a subject from the volumes of its sources.
+
+        Raises:
+            ValueError: the modalities lie on different grids.
+        """
+        images = {source.kind: volume for source, volume in zip(sources, volumes, strict=True) if source.kind != LABEL}
+        first = images[self.settings["modalities"][0]]
+        for name, volume in images.items():
+            affines = (volume.meta["affine"], first.meta["affine"])
+            if volume.shape != first.shape or not torch.allclose(*affines, atol=1e-3):
+                raise ValueError(
+                    f"subject {subject}: its modalities must lie on one grid, but {name} has {volume.shape} voxels "
+                    f"where {self.settings['modalities'][0]} has {first.shape}, or another affine. Register them."
+                )
+        box = self._box(images, first.shape)
+        sides = [end - start for start, end in zip(*box, strict=True)]
+        image = torch.zeros(len(images), *sides, dtype=first.voxels.dtype)
+        for channel, volume in zip(image, images.values(), strict=True):
+            volume.paste(channel, box)
+        sample: dict[str, Any] = {"image": MetaTensor(image, **self._cut(first, box)), "subject": subject}
+        if self.settings["with_label"]:
+            label = torch.zeros(1, *sides, dtype=torch.uint8)
+            volumes[-1].paste(label[0], box)
+            sample["label"] = MetaTensor(label, **self._cut(volumes[-1], box))
+        return sample
+
+    def __call__(self, entry: Entry, *_: Any, **__: Any) -> dict[str, Any]:
+        sources = self.sources(entry)
+        volumes = self.volumes(sources)
+        return self.assemble(entry["subject"], sources, [volumes[source] for source in sources])
 
 
 def cached_transforms(
@@ -48,9 +151,9 @@ def cached_transforms(
 ) -> CachedTransforms:
     """From an entry to ``image`` float16 (M, H, W, D), ``label`` uint8 (1, H, W, D) of 0, 1, 2, 4, and ``subject``.
 
-    Load, N4 if wanted, orient to RAS, resample to ``spacing_mm`` where given and different, crop to the brain (the box
-    of voxels above 0 in any of ``crop_modalities``, by default all: a student is cropped by what it will have when it
-    is deployed), normalise each modality to mean 0 and deviation 1 on its non-zero voxels.
+    Load, N4 if wanted, orient to RAS, resample to ``spacing_mm`` where given and different, normalise each modality to
+    mean 0 and deviation 1 on its non-zero voxels, crop to the brain (the box of voxels above 0 in any of
+    ``crop_modalities``, by default all: a student is cropped by what it will have when it is deployed).
     Both tensors are MetaTensors whose operations ``Invertd`` undoes. Without ``half`` the image is float32: what is
     not cached need not be rounded.
 
@@ -65,38 +168,13 @@ def cached_transforms(
             f"the brain is cropped by modalities that are read, {', '.join(modalities)}: got {', '.join(cropping)}. "
             "Correct crop_modalities."
         )
-    keys = ["image", "label"] if with_label else ["image"]
-    transforms: list[Any] = [
-        SelectImages(modalities, with_label),
-        LoadImaged(keys),
-        EnsureChannelFirstd(keys),
-        SelectChannels(),
-    ]
-    if n4:
-        transforms.append(N4BiasFieldCorrectiond("image"))
-    transforms.append(Orientationd(keys, axcodes="RAS", labels=None))
+    keys = ["image", LABEL] if with_label else ["image"]
+    geometry: list[Any] = [Orientationd(keys, axcodes="RAS", labels=None, allow_missing_keys=True)]
     spacing = None
     if spacing_mm is not None:
         spacing = [float(spacing_mm)] * 3 if isinstance(spacing_mm, int | float) else [float(mm) for mm in spacing_mm]
-        transforms.append(Spacingd(keys, pixdim=spacing, mode=["bilinear", "nearest"][: len(keys)]))
-    if crop:
-        # before normalising: equal to 1e-5 where nonzero=True, and a third of the work
-        transforms.append(
-            CropForegroundd(
-                keys,
-                source_key="image",
-                channel_indices=[modalities.index(name) for name in cropping],
-                allow_smaller=True,
-                start_coord_key=None,
-                end_coord_key=None,
-            )
-        )
-    transforms.append(NormalizeIntensityd("image", nonzero=True, channel_wise=True))
-    if with_label:
-        values, canonical = canonical_label_map(convention)
-        transforms.append(MapLabelValued("label", values, canonical, dtype=np.uint8))
-    transforms.append(CastToTyped(keys, dtype=[torch.float16 if half else torch.float32, torch.uint8][: len(keys)]))
-    transforms.append(PlainMeta())
+        mode = ["bilinear", "nearest"][: len(keys)]
+        geometry.append(Spacingd(keys, pixdim=spacing, mode=mode, allow_missing_keys=True))
     settings = {
         "modalities": modalities,
         "convention": convention.name,
@@ -106,4 +184,4 @@ def cached_transforms(
         "with_label": with_label,
         "half": half,
     }
-    return CachedTransforms(transforms, settings)
+    return CachedTransforms(geometry, CropForegroundd(keys, source_key="image", allow_smaller=True), settings)

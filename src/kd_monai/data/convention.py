@@ -1,6 +1,6 @@
 """Which label convention a data set has."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 
 from kd_monai.brats import LABEL_CONVENTIONS, LabelConvention
 from kd_monai.data.errors import DataError
@@ -37,14 +37,38 @@ def choose_convention(labels: str, found: Found, values: Collection[int]) -> Lab
     )
 
 
-def convention_problem(subject: str, path: str, values: Collection[int], convention: LabelConvention) -> str | None:
-    """Complaint on a label file with values that the convention does not have, or None."""
-    extra = sorted(set(values) - convention.values)
-    if not extra:
-        return None
-    fitting = [name for name, other in LABEL_CONVENTIONS.items() if set(values) <= other.values]
+def convention_problems(
+    values: Mapping[str, Collection[int]], path_of: Mapping[str, str], convention: LabelConvention
+) -> list[str]:
+    """Complaints on label files with values that the convention does not have, one for all that have the same ones.
+
+    Args:
+        values: label values by subject.
+        path_of: label file by subject.
+        convention: the one that they should have.
+    """
+    alike: dict[tuple[int, ...], list[str]] = {}
+    for subject, present in values.items():
+        extra = tuple(sorted(set(present) - convention.values))
+        if extra:
+            alike.setdefault(extra, []).append(subject)
+    return [_complaint(subjects, extra, values, path_of, convention) for extra, subjects in alike.items()]
+
+
+def _complaint(
+    subjects: Sequence[str],
+    extra: Sequence[int],
+    values: Mapping[str, Collection[int]],
+    path_of: Mapping[str, str],
+    convention: LabelConvention,
+) -> str:
+    found = {value for subject in subjects for value in values[subject]}
+    fitting = [name for name, other in LABEL_CONVENTIONS.items() if found <= other.values]
     remedy = f"Set LABELS={' or '.join(fitting)} if that is what they mean, or correct" if fitting else "Correct"
-    return (
-        f"subject {subject}: labels of {convention.name} are {sorted(convention.values)}, but {path} also has {extra}. "
-        f"{remedy} the file."
-    )
+    (first, *others), path = subjects, path_of[subjects[0]]
+    who = f"subject {first}" if not others else f"{len(subjects)} of {len(values)} subjects, {', '.join(subjects[:3])}"
+    who += " ..." if len(subjects) > 3 else ""
+    also = f"{path} also has" if not others else f"theirs, {path} first, also have"
+    files = "files" if others else "file"
+    rule = f"labels of {convention.name} are {sorted(convention.values)}"
+    return f"{who}: {rule}, but {also} {list(extra)}. {remedy} the {files}."

@@ -11,13 +11,14 @@ from typing import Self
 from kd_monai.atomic import write_json
 from kd_monai.brats import MODALITIES, LabelConvention, parse_modalities
 from kd_monai.data.check import check_files
-from kd_monai.data.convention import choose_convention, convention_problem
+from kd_monai.data.convention import choose_convention, convention_problems
 from kd_monai.data.digest import data_digest
 from kd_monai.data.errors import DataError
 from kd_monai.data.find import find_entries
 from kd_monai.data.found import Entry, Found
 from kd_monai.data.partition import Cohort, choose_subjects, make_split
 from kd_monai.data.split import Split
+from kd_monai.phases import phase
 
 logger = logging.getLogger(__name__)
 
@@ -30,9 +31,9 @@ def _checked_convention(labels: str, found: Found, values: Mapping[str, tuple[in
     """
     convention = choose_convention(labels, found, {value for present in values.values() for value in present})
     path_of = {entry["subject"]: entry.get("label", "") for entry in found.entries}
-    problems = [convention_problem(name, path_of[name], present, convention) for name, present in values.items()]
-    if any(problems):
-        raise DataError([problem for problem in problems if problem])
+    problems = convention_problems(values, path_of, convention)
+    if problems:
+        raise DataError(problems)
     without = [name for name, present in values.items() if not set(present) & set(convention.tumour)]
     if without:
         logger.warning("%d subjects have no tumour in their label: %s", len(without), ", ".join(without[:10]))
@@ -64,6 +65,7 @@ class Datalist:
         write_json(path, self.split)
 
     @classmethod
+    @phase("data check")
     def load(
         cls,
         dataset_dir: str | Path,

@@ -40,7 +40,7 @@ def find_entries(path: str | Path, modalities: tuple[str, ...]) -> Found:
     """
     path = Path(path).expanduser()
     if not path.exists():
-        raise DataError(f"DATA must name a folder or a datalist JSON: {path} does not exist. Correct DATA.")
+        raise DataError(f"DATA must name a folder or a datalist JSON: {path.resolve()} does not exist. Correct DATA.")
     description = path / "dataset.json" if path.is_dir() else path
     if description.name == "dataset.json" and description.is_file():
         found = find_dataset_json(description.absolute())

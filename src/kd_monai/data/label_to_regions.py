@@ -4,18 +4,28 @@ from collections.abc import Hashable, Mapping
 from typing import Any
 
 import torch
-from monai.transforms import CastToTyped, ConvertToMultiChannelBasedOnBratsClasses, Transform
+from monai.data import MetaTensor
+from monai.transforms import CastToTyped, Transform
+
+_BITS = (1 | 4, 1 | 2 | 4, 4)
+"""Canonical values 1, 2, 4 are bits: TC, WT and ET are those that share one with these."""
 
 
 class LabelToRegions(Transform):
-    """Replaces ``label`` (1, ...) with values 0, 1, 2, 4 by float32 masks (3, ...) of TC, WT, ET."""
+    """Replaces ``label`` (1, ...) uint8 with values 0, 1, 2, 4 by float32 masks (3, ...) of TC, WT, ET.
 
-    def __init__(self) -> None:
-        self.convert = ConvertToMultiChannelBasedOnBratsClasses(et_label=4)
+    MONAI's ConvertToMultiChannelBasedOnBratsClasses gives the same as bool, on which its losses with squares stop.
+    """
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        # MONAI gives bool, on which its losses with squares stop
-        return {**data, "label": self.convert(data["label"]).to(torch.float32)}
+        label = data["label"]
+        voxels = label.as_tensor() if isinstance(label, MetaTensor) else label
+        masks = torch.empty((len(_BITS), *voxels.shape[1:]), dtype=torch.float32, device=voxels.device)
+        for mask, bits in zip(masks, _BITS, strict=True):
+            mask.copy_((voxels[0] & bits) != 0)
+        if isinstance(label, MetaTensor):
+            masks = MetaTensor(masks, meta=label.meta, applied_operations=list(label.applied_operations))
+        return {**data, "label": masks}
 
 
 def region_transforms(with_label: bool = True) -> list[Any]:

@@ -1,12 +1,6 @@
 """N4 bias field correction with ITK (Tustison et al. 2010, doi:10.1109/TMI.2010.2046908)."""
 
-from collections.abc import Hashable, Mapping
-from typing import Any
-
 import numpy as np
-import torch
-from monai.config import KeysCollection
-from monai.transforms import MapTransform
 from monai.utils import optional_import
 from scipy.ndimage import map_coordinates
 
@@ -17,7 +11,7 @@ def n4_correct(volume: np.ndarray, spacing_mm: tuple[float, ...], shrink: int = 
     """Volume (H, W, D) divided by its smooth bias field; voxels that are 0 are outside the mask and stay 0.
 
     The field is estimated on every ``shrink``-th voxel, with at most ``iterations`` at each of 4 levels, and divided
-    out at full resolution.
+    out at full resolution. It takes seconds to a minute a volume, so cache what it gives.
 
     Raises:
         ValueError: no voxel above 0.
@@ -40,23 +34,3 @@ def n4_correct(volume: np.ndarray, spacing_mm: tuple[float, ...], shrink: int = 
     places = [np.arange(side) / step for side, step in zip(volume.shape, steps, strict=True)]
     fine = map_coordinates(log_field, np.meshgrid(*places, indexing="ij"), mode="nearest")
     return np.where(mask, volume / np.exp(fine), 0).astype(np.float32)
-
-
-class N4BiasFieldCorrectiond(MapTransform):
-    """N4 on every channel of an image (C, H, W, D); it takes seconds to a minute a volume, so cache what it gives."""
-
-    def __init__(self, keys: KeysCollection, shrink: int = 4, iterations: int = 50, allow_missing_keys: bool = False):
-        super().__init__(keys, allow_missing_keys)
-        self.shrink = shrink
-        self.iterations = iterations
-
-    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        item = dict(data)
-        for key in self.key_iterator(item):
-            image = item[key].clone()
-            spacing = tuple(float(size) for size in image.pixdim)
-            for channel in range(image.shape[0]):
-                volume = image[channel].as_tensor().numpy()
-                image[channel] = torch.from_numpy(n4_correct(volume, spacing, self.shrink, self.iterations))
-            item[key] = image
-        return item

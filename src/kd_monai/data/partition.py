@@ -119,9 +119,9 @@ def choose_subjects(
             f"fold {fold} leaves {len(chosen)} subjects to train on and {len(val)} to validate on; both need at least "
             "one. Add subjects, or correct FOLDS or the split file."
         )
-    if n_subjects is not None and not 1 <= n_subjects <= len(chosen):
+    if n_subjects is not None and not (isinstance(n_subjects, int) and 1 <= n_subjects <= len(chosen)):
         raise DataError(
-            f"N_SUBJECTS must be from 1 to {len(chosen)}, the training subjects of fold {fold}: got {n_subjects}. "
+            f"N_SUBJECTS must be from 1 to {len(chosen)}, the training subjects of fold {fold}: got {n_subjects!r}. "
             "Correct N_SUBJECTS."
         )
     return sorted(chosen[:n_subjects]), sorted(val), sorted(test)

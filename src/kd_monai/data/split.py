@@ -50,9 +50,9 @@ def make_folds(strata: Strata, folds: int, seed: int) -> list[list[str]]:
     Raises:
         DataError: fewer than 2 folds, or fewer names than folds.
     """
-    if not 2 <= folds <= len(strata):
+    if not isinstance(folds, int) or not 2 <= folds <= len(strata):
         raise DataError(
-            f"FOLDS must be from 2 to the number of patients, {len(strata)}: got {folds}. Correct FOLDS or DATA."
+            f"FOLDS must be from 2 to the number of patients, {len(strata)}: got {folds!r}. Correct FOLDS or DATA."
         )
     rng = _generator("folds", seed)
     dealt = [names[i] for names in _by_stratum(strata) for i in rng.permutation(len(names))]

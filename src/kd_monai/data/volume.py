@@ -1,12 +1,13 @@
 """One volume from disk, read to its last byte, whatever its format."""
 
 import gzip
-import zlib
 from pathlib import Path
 from typing import Any
 
 import nibabel as nib
 import numpy as np
+from isal import igzip
+from isal.isal_zlib import IsalError
 from monai.transforms import LoadImage
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
@@ -21,7 +22,7 @@ def _read_nifti(path: Path) -> tuple[np.ndarray, np.ndarray]:
     content = path.read_bytes()
     if content[:2] == b"\x1f\x8b":
         # the whole stream, not only what the header asks for: this compares the checksum at its end as well
-        content = gzip.decompress(content)
+        content = igzip.decompress(content)
     is_nifti2 = content[:4] in (b"\x1c\x02\0\0", b"\0\0\x02\x1c")  # the size of its header, 540
     image = (nib.Nifti2Image if is_nifti2 else nib.Nifti1Image).from_bytes(content)
     affine: Any = image.affine
@@ -44,7 +45,7 @@ def read_volume(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
         return image.numpy(), image.affine.numpy().astype(float)
     except EOFError as error:
         raise UnreadableError("is truncated (the compressed data end too early). Copy or download it again") from error
-    except (gzip.BadGzipFile, zlib.error) as error:
+    except (gzip.BadGzipFile, IsalError) as error:  # type: ignore[misc]
         raise UnreadableError(f"is corrupt ({error}). Copy or download it again") from error
     except (OSError, ValueError, RuntimeError, ImageFileError, HeaderDataError, WrapStructError) as error:
         reason = " ".join(str(error).split())[:200]

@@ -89,17 +89,20 @@ def gap_closed(
     n_boot: int = 10_000,
     seed: int = 0,
     level: float = 0.95,
+    lower_is_better: bool = False,
 ) -> float | None:
     """``(mean(student) - mean(baseline)) / (mean(teacher) - mean(baseline))`` over the same subjects.
 
-    1 is a student as good as its teacher, 0 one as good as the baseline. The same for scores of which lower is better.
+    1 is a student as good as its teacher, 0 one as good as the baseline, and a negative one is worse than the baseline.
+    There is a gap to close only where the teacher is better than the baseline.
 
     Args:
         student, baseline, teacher: one value per subject, in the same order; a subject with a NaN is left out of all.
         n_boot, seed, level: see `mean_interval`.
+        lower_is_better: of the score: true of a distance.
 
     Returns:
-        None (undefined) where the interval of teacher minus baseline contains zero.
+        None (undefined) unless the interval of teacher minus baseline lies on the better side of zero.
 
     Example:
         >>> gap_closed([0.6, 0.7, 0.8], [0.5, 0.6, 0.7], [0.7, 0.8, 0.9]).__round__(6)
@@ -108,7 +111,7 @@ def gap_closed(
     s, b, t = _one_per_subject(student), _one_per_subject(baseline), _one_per_subject(teacher)
     undefined = np.isnan(s) | np.isnan(b) | np.isnan(t)
     gap = paired_difference(t[~undefined], b[~undefined], n_boot, seed, level)
-    if gap.contains_zero:
+    if gap.contains_zero or (gap.estimate < 0) != lower_is_better:
         return None
     return float((s - b)[~undefined].mean()) / gap.estimate
 

@@ -1,7 +1,21 @@
-"""Heads, taps and means; the networks themselves are MONAI's, named by `_target_` in a bundle's YAML."""
+"""Heads, taps, means, layout and runtime; the networks themselves are MONAI's, named by a bundle's `_target_`."""
 
 from kd_monai.networks.heads import LabelsHead, RegionsHead, compose_label_map, head, regions_of
+from kd_monai.networks.layout import lay_out, resolved_memory_format
 from kd_monai.networks.mean import MeanNetwork
+from kd_monai.networks.openvino_forward import OpenVINOForward, openvino_is_installed
 from kd_monai.networks.taps import FeatureTaps
 
-__all__ = ["FeatureTaps", "LabelsHead", "MeanNetwork", "RegionsHead", "compose_label_map", "head", "regions_of"]
+__all__ = [
+    "FeatureTaps",
+    "LabelsHead",
+    "MeanNetwork",
+    "OpenVINOForward",
+    "RegionsHead",
+    "compose_label_map",
+    "head",
+    "lay_out",
+    "openvino_is_installed",
+    "regions_of",
+    "resolved_memory_format",
+]

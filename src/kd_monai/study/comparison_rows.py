@@ -23,8 +23,8 @@ def comparison_rows(group: Group) -> pd.DataFrame:
 
     ``diff``, ``ci_low``, ``ci_high``: paired difference to the baseline of the same modality over ``n_paired``
     subjects, for students, and for the teacher where there is one baseline. ``teacher_diff``, ``teacher_ci_low``,
-    ``teacher_ci_high``: teacher minus baseline on the student's subjects; where that interval contains zero,
-    ``gap_closed`` is ``undefined``. What does not apply is empty. ``setting`` is the digest of what student and
+    ``teacher_ci_high``: teacher minus baseline on the student's subjects; unless that interval shows the teacher to be
+    better, ``gap_closed`` is ``undefined``. What does not apply is empty. ``setting`` is the digest of what student and
     baseline share, ``variant`` that of all that a row's runs were trained with.
     Region and metric: `kd_monai.metrics.SUMMARY_ROWS`.
     """

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kd_monai.metrics import Interval, case_values, mean_interval
+from kd_monai.metrics import LOWER_IS_BETTER, Interval, case_values, mean_interval
 from kd_monai.study.contrast import Contrast, baseline_of, contrast, teacher_of
 from kd_monai.study.group import Group
 from kd_monai.study.pool import Pool
 from kd_monai.study.scores_text import DECIMALS, NAMES, SHOWN, TITLES, scores_text, wrap
+
+ALIKE = "Train it with the variables of these runs: the same DATA, OUT, FOLD, SEED, EPOCHS, N_SUBJECTS, SET and so on."
 
 
 def comparison_text(group: Group, pools: Sequence[Pool]) -> str:
@@ -47,7 +49,7 @@ def _differences(student: Pool, pools: Sequence[Pool]) -> str:
     if unclear:
         notes.append("not shown: the interval contains zero, so these subjects show no difference.")
     if undefined:
-        notes.append("undefined: the interval of teacher − baseline contains zero, so there is no gap to close.")
+        notes.append("undefined: these subjects do not show the teacher to be better than the baseline.")
     head = f"{'':<20}{'student − baseline':>25}{'teacher − baseline':>25}{'gap closed':>11}"
     return "\n".join([wrap(title), head, *lines, *map(wrap, notes)])
 
@@ -64,7 +66,7 @@ def _verdict(metric: str, diff: Interval) -> str:
         return "too few cases"
     if diff.contains_zero:
         return "not shown"
-    return "better" if (diff.estimate > 0) == (metric != "hd95") else "worse"
+    return "better" if (diff.estimate > 0) == (metric not in LOWER_IS_BETTER) else "worse"
 
 
 def _against_fixed_mask(student: Pool, pools: Sequence[Pool]) -> str:
@@ -103,7 +105,8 @@ def _missing(pools: Sequence[Pool]) -> list[str]:
             for pool in pools
             if pool.role == "student" and teacher_of(pool, pools) is None
         ]
-    return lines
+    # `make baseline` alone would train on the phantom
+    return [*lines, ALIKE] if any("(make " in line for line in lines) else lines
 
 
 def _interval(interval: Interval | None, decimals: int) -> str:

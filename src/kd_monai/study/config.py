@@ -20,6 +20,27 @@ NOT_IDENTITY = frozenset(
 )  # fmt: skip
 
 
+# a run that counts to less than one writes no weights
+COUNTS = ("epochs", "steps_per_epoch", "batch_size", "val_every")
+
+
+def check_counts(config: Mapping[str, Any]) -> None:
+    """Whether what a training counts with is whole and at least one; an expression is taken as it stands.
+
+    Raises:
+        ValueError: it is not.
+    """
+    for name in COUNTS:
+        value = config.get(name, 1)
+        if isinstance(value, str) and value.startswith(("$", "@")):
+            continue
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise ValueError(
+                f"`{name}` must be a whole number, at least 1; got {value!r}. Correct --{name}, or leave it out "
+                "to take the recipe's."
+            )
+
+
 def current_parser() -> ConfigParser:
     """The parser that is evaluating the caller.
 

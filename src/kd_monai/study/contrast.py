@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from kd_monai.metrics import Interval, case_values, gap_closed, paired_difference
+from kd_monai.metrics import LOWER_IS_BETTER, Interval, case_values, gap_closed, paired_difference
 from kd_monai.study.pool import Pool
 from kd_monai.study.setting import differing, setting_of
 
@@ -45,7 +45,8 @@ def contrast(pool: Pool, baseline: Pool, teacher: Pool | None, metric: str, regi
     own, base, best = _shared([pool, baseline, teacher], metric, region)
     if not len(own):
         return Contrast(diff)
-    return Contrast(diff, paired_difference(best, base), gap_closed(own, base, best))
+    gap = gap_closed(own, base, best, lower_is_better=metric in LOWER_IS_BETTER)
+    return Contrast(diff, paired_difference(best, base), gap)
 
 
 def _shared(pools: Sequence[Pool], metric: str, region: str) -> list[pd.Series]:

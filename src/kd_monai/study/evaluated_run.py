@@ -93,7 +93,7 @@ def find_runs(out: Path, runs: Sequence[Path] | None = None) -> tuple[list[Evalu
     found, remarks = [], []
     for folder in folders:
         if not (folder / "cases.csv").is_file():
-            remarks.append(f"{folder.name} has no cases.csv and is left out: evaluate it (make evaluate).")
+            remarks.append(f"{folder.name} has no cases.csv and is left out: evaluate it (make evaluate OUT={out}).")
             continue
         run = EvaluatedRun.read(folder)
         if len(run.cases):

@@ -15,8 +15,10 @@ import yaml
 from monai.bundle import ConfigParser
 from torch import nn
 
+from kd_monai.networks.openvino_forward import openvino_is_installed
 from kd_monai.study.export_metadata import metadata_of
 from kd_monai.study.export_settings import inference_settings, is_stock
+from kd_monai.study.openvino_model import openvino_model
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +31,8 @@ def export_bundle(run_folder: str | Path, bundle_template: str | Path, out: str 
 
     ``inference.yaml`` and ``metadata.json`` are the template's with the run's own settings; ``inference.json`` says the
     same to consumers that read no YAML. A network class that MONAI and torch lack travels as an exported program
-    (``models/model.pt2``) beside its weights. The bundle appears complete or not at all; an older export is replaced.
+    (``models/model.pt2``) beside its weights. Where OpenVINO is installed, ``models/model.xml`` and ``.bin`` are the
+    network as it reads it. The bundle appears complete or not at all; an older export is replaced.
 
     Args:
         run_folder: holds ``config.yaml``, ``run.json`` and ``model.pt``; ``cases.csv`` too once the run was evaluated.
@@ -78,6 +81,8 @@ def export_bundle(run_folder: str | Path, bundle_template: str | Path, out: str 
             _save_program(network, settings, draft / "models" / "model.pt2")
             settings["network_def"] = _PROGRAM
         _write_inference(settings, bundle_template / "configs" / "inference.yaml", draft / "configs")
+        if openvino_is_installed():
+            _add_openvino_model(draft)
         if out.exists():
             shutil.rmtree(out)
         draft.replace(out)
@@ -97,6 +102,13 @@ def _trained(parser: ConfigParser, weights: Path) -> nn.Module:
             "Restore the run folder or train again."
         ) from error
     return network.eval()
+
+
+def _add_openvino_model(bundle: Path) -> None:
+    try:
+        openvino_model(bundle)
+    except (RuntimeError, ValueError) as error:  # a network of the user's own that OpenVINO cannot read
+        logger.warning("Predictions will not run in OpenVINO: %s", error)
 
 
 def _save_program(network: nn.Module, settings: dict[str, Any], path: Path) -> None:

@@ -9,10 +9,12 @@ from pathlib import Path
 from kd_monai.atomic import write_json
 from kd_monai.data import Datalist
 from kd_monai.metrics import fixed_mask_scores, write_cases
+from kd_monai.phases import phase
 from kd_monai.study.evaluated_run import EvaluatedRun
 from kd_monai.study.setting import GROUP_KEYS
 
 
+@phase("fixed mask")
 def write_fixed_mask(run_folder: str | Path, datalist: Datalist) -> Path:
     """Score the best fixed mask of the training and validation labels on the test labels.
 

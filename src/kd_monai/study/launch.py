@@ -10,6 +10,7 @@ from typing import Any
 
 from monai.bundle import ConfigWorkflow
 
+from kd_monai.phases import phase
 from kd_monai.study.run_folder import RunFolder
 
 logger = logging.getLogger(__name__)
@@ -17,6 +18,19 @@ logger = logging.getLogger(__name__)
 BUNDLES = Path(__file__).parents[3] / "bundles"
 TEACHER = BUNDLES / "brats_multimodal_teacher"
 STUDENT = BUNDLES / "brats_monomodal_student"
+
+
+def train_file(bundle: Path) -> Path:
+    """The bundle's ``train.yaml``.
+
+    Raises:
+        FileNotFoundError: there is no such bundle.
+    """
+    if not bundle.is_dir():
+        raise FileNotFoundError(
+            f"The bundles stand in a checkout of kd_monai; there is no {bundle}. Install with pip -e."
+        )
+    return bundle / "configs" / "train.yaml"
 
 
 def overlay(bundle: Path, kind: str, name: str) -> Path:
@@ -27,16 +41,12 @@ def overlay(bundle: Path, kind: str, name: str) -> Path:
     """
     if name.endswith((".yaml", ".yml")) and Path(name).is_file():
         return Path(name)
-    if not bundle.is_dir():
-        raise FileNotFoundError(
-            f"The bundles stand in a checkout of kd_monai; there is no {bundle}. Install with pip -e."
-        )
-    path = bundle / "configs" / f"{kind}s" / f"{name}.yaml"
+    path = train_file(bundle).parent / f"{kind}s" / f"{name}.yaml"
     if not path.is_file():
         known = sorted(file.stem for file in path.parent.glob("*.yaml"))
         raise ValueError(
             f"{kind.upper()} must be one of {', '.join(known)} or the path of a YAML file; got {name!r}. "
-            f"Write {path} to add one."
+            f"Choose one of them; a new one is written to {path}."
         )
     return path
 
@@ -59,11 +69,13 @@ def _workflow(bundle: Path, files: Sequence[Path], overrides: Mapping[str, Any])
     return ConfigWorkflow(
         config_file=[str(file) for file in files],
         workflow_type="train",
+        logging_file=False,  # the caller has set up its logs
         bundle_root=str(bundle),
         **overrides,
     )
 
 
+@phase("set-up")
 def train(bundle: Path, overlays: Sequence[Path], overrides: Mapping[str, Any]) -> RunFolder:
     """Train what a bundle's ``train.yaml`` and overlays describe, unless it is trained already.
 
@@ -102,6 +114,7 @@ def train(bundle: Path, overlays: Sequence[Path], overrides: Mapping[str, Any]) 
     return record
 
 
+@phase("scoring")
 def evaluate(bundle: Path, run_dir: Path, overrides: Mapping[str, Any]) -> Path:
     """Score a finished run on its test fold.
 

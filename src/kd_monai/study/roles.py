@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 from monai.bundle import ConfigParser
 
+from kd_monai.brats import MODALITIES
+from kd_monai.phases import phase
+from kd_monai.study.beside import beside
 from kd_monai.study.compare import compare
 from kd_monai.study.evaluated_run import EvaluatedRun
-from kd_monai.study.group import group_key
 from kd_monai.study.launch import STUDENT, TEACHER, overlay, train
 from kd_monai.study.methods import check_methods
 from kd_monai.study.run_folder import RunFolder
@@ -72,20 +75,21 @@ def evaluate_run(record: RunFolder, given: argparse.Namespace) -> Path | None:
 
 
 def side_by_side(records: Sequence[RunFolder]) -> str:
-    """The table of these runs, with the scored baseline of the last one's study, setting, modality, fold and seed."""
+    """The table of these runs, and of what its folder has to compare them with."""
     paths = [record.path for record in records if (record.path / "cases.csv").is_file()]
     if not paths:
         return NOTHING
-    last = _place(EvaluatedRun.read(paths[-1]))
-    scored = [file.parent for file in sorted(paths[-1].parent.glob("baseline_*/cases.csv"))]
-    alike = [folder for folder in scored if _place(EvaluatedRun.read(folder)) == last]
-    return compare_and_tell(paths[-1].parent, list(dict.fromkeys([*paths, *alike])))
+    own = [EvaluatedRun.read(path) for path in paths]
+    return compare_and_tell(paths[-1].parent, [run.folder for run in [*own, *beside(own)]])
 
 
-def _place(run: EvaluatedRun) -> tuple[Any, ...]:
-    return (*group_key(run), *(run.record[name] for name in ("modality", "fold", "seed")))
+def predict_line(run_folder: Path, modality: str) -> str:
+    """How to segment with a finished run, as its user types it."""
+    image = f"{modality}.nii.gz" if modality in MODALITIES else "FOLDER"
+    return f"Segment with it: make predict RUN={shlex.quote(str(run_folder))} INPUT={image}"
 
 
+@phase("comparison")
 def compare_and_tell(out: Path, runs: Sequence[Path] | None = None) -> str:
     """The table of these runs, or of all under `out`; MLflow's parent runs are told the differences."""
     comparison = compare(out, runs=runs)

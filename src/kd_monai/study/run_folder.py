@@ -20,9 +20,10 @@ from kd_monai.atomic import write_json
 from kd_monai.data import Datalist
 from kd_monai.handlers import file_digest
 from kd_monai.inferers import Precision, resolved_precision
-from kd_monai.study.config import current_parser, run_key
+from kd_monai.study.config import check_counts, current_parser, run_key
 from kd_monai.study.teacher import Teacher
 from kd_monai.study.teachers import Teachers
+from kd_monai.tracking.journal import Journal
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +55,11 @@ class RunFolder:
         path: the folder.
         key: 64 hexadecimal digits.
         record: what ``run.json`` holds.
+        replaces: id of the journal of the unfinished run that `force` removed.
         on_fail: called with the status when the run ends without `finish`.
+
+    Raises:
+        ValueError: the teacher does not fit, or epochs or steps are not whole numbers from 1.
     """
 
     def __init__(
@@ -75,6 +80,7 @@ class RunFolder:
         config: Mapping[str, Any] | None = None,
     ) -> None:
         self.config = dict(config if config is not None else current_parser().get())
+        check_counts(self.config)
         self.datalist, self.force = datalist, bool(force)
         teacher_key = None
         if teacher is not None:
@@ -113,6 +119,7 @@ class RunFolder:
             "n_test": len(datalist.test),
             "seen": sorted({entry["patient"] for entry in [*datalist.train, *datalist.val]}),
         }
+        self.replaces: str | None = None
         self.on_fail: list[Callable[[Ended], object]] = []
         self._replaced = self.path.with_name(f".{self.path.name}.replaced")
         self._lock = FileLock(self.path.with_name(f"{self.path.name}.lock"))
@@ -175,6 +182,8 @@ class RunFolder:
         if self.finished and not self._replaced.exists():
             self.path.rename(self._replaced)
         else:
+            header = Journal(self.path / "journal.jsonl").header
+            self.replaces = header["id"] if header else None
             shutil.rmtree(self.path)
 
     def finish(self) -> None:

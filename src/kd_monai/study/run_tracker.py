@@ -44,6 +44,12 @@ class SilentTracker:
     def log_metrics(self, values: dict[str, float], step: int = 0) -> None:
         """Say nothing."""
 
+    def save_durations(self) -> None:
+        """Say nothing."""
+
+    def log_durations(self) -> None:
+        """Say nothing."""
+
     def log_artifact(self, path: Path, artifact_path: str | None = None) -> None:
         """Say nothing."""
 
@@ -84,6 +90,7 @@ def run_tracker(record: RunFolder, experiment: str = "kd_monai") -> Tracker | Si
         params={**kept, **described, **facts},
         parent_name=parent_name,
         parent_tags={name: value for name, value in study.items() if value is not None},
+        replaces=record.replaces,
     )
     record.on_fail.append(tracker.end)
     return tracker

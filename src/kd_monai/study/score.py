@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from kd_monai.phases import phase
 from kd_monai.study.export import export_bundle
 from kd_monai.study.launch import evaluate
 from kd_monai.study.run_bundle import bundle_of, finished_record, template_of
+from kd_monai.tracking import add_durations
 
 logger = logging.getLogger(__name__)
 
@@ -32,9 +34,14 @@ def score(folder: Path, overrides: Mapping[str, Any], force: bool = False) -> Pa
     cases = folder / "cases.csv"
     if record["n_test"] and (force or not cases.is_file()):
         evaluate(template_of(record), folder, overrides)
-        export_bundle(folder, template_of(record), folder / "bundle")
+        with phase("export"):
+            export_bundle(folder, template_of(record), folder / "bundle")
+        add_durations(folder)
         return cases
-    bundle_of(folder)
+    if not (folder / "bundle").is_dir():
+        with phase("export"):
+            bundle_of(folder)
+        add_durations(folder)
     if not record["n_test"]:
         logger.info("%s was trained on every subject (FOLD=all): there is no test fold to score.", folder)
         return None

@@ -73,4 +73,5 @@ class ScoredRun:
         }
         tracker.log_metrics(means, replace=True)
         tracker.log_table(path)
+        tracker.log_durations()
         tracker.close()

@@ -42,8 +42,9 @@ def fitting(
         elif parent in own or any(parent in other for other in further):
             logger.info("%s=%s is for other runs than that of %s.", target, value, files[-1])
         else:
+            known_files = dict.fromkeys(str(path) for stack in (files, *others) for path in stack)
             raise ValueError(
-                f"A setting is an id of the configuration; {target!r} is in none of "
-                f"{', '.join(str(path) for stack in (files, *others) for path in stack)}. Correct --set."
+                f"A setting (SET) is an id of the configuration; {target!r} is in none of {', '.join(known_files)}. "
+                "Correct SET (--set)."
             )
     return kept

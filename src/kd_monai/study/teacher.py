@@ -44,7 +44,8 @@ class Teacher:
         missing = [name for name in ("run.json", "config.yaml", "split.json") if not (self.folder / name).is_file()]
         if missing:
             raise ValueError(
-                f"A teacher is the run folder that `make teacher` wrote; {self.folder} has no {', '.join(missing)}."
+                f"A teacher is the run folder that `make teacher` wrote; {self.folder} has no {', '.join(missing)}. "
+                "Correct TEACHER (--teacher); where none is named, `make student` trains one."
             )
         try:
             self.record = json.loads((self.folder / "run.json").read_text())

@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
+from monai.bundle import ConfigParser
 
 from kd_monai.brats import LABEL_CONVENTIONS, parse_modalities
+from kd_monai.study.launch import STUDENT, TEACHER, train_file
 
 # variable -> (configuration id, what it says)
 OVERRIDES = {
@@ -37,9 +40,21 @@ OTHERS = {
     "teacher": "run folder of a teacher, in place of training one; several joined by ','",
     "set": "id=value of the bundle's configuration; may be repeated",
 }
+INTEGERS = {"epochs": 1, "folds": 2, "n_subjects": 1, "seed": 0}  # variable -> the least it may be
 PATHS = ("dataset_dir", "output_dir", "split_file")  # taken as they stand: YAML would read 2024-01-31 as a date
-DEFAULTS = {"modality": "t1ce", "teacher_modalities": "t1-t1ce-t2-flair", "method": "kdnet", "recipe": "quick"}
 _EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
+
+
+@cache
+def defaults() -> dict[str, str]:
+    """What the bundles' ``train.yaml`` say of the variables that choose modalities and overlays.
+
+    Raises:
+        FileNotFoundError: there is no checkout of kd_monai.
+    """
+    student, teacher = (ConfigParser.load_config_file(train_file(bundle)) for bundle in (STUDENT, TEACHER))
+    chosen = {name: student[name] for name in ("modality", "method", "recipe")}
+    return {**chosen, "teacher_modalities": teacher["modality"]}
 
 
 def read_variables(description: str | None, arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -47,29 +62,43 @@ def read_variables(description: str | None, arguments: Sequence[str] | None = No
 
     Raises:
         SystemExit: (status 2) an unknown option.
-        ValueError: an unknown modality or label convention.
+        ValueError: an unknown modality, label convention, cache or device, or a number that is none or too small.
     """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, (target, text) in OVERRIDES.items():
         parser.add_argument(f"--{name.replace('_', '-')}", metavar=name.upper(), help=f"{text} ({target})")
     for name, text in OTHERS.items():
         options: dict[str, Any] = (
-            {"action": "append", "default": []} if name == "set" else {"default": DEFAULTS.get(name)}
+            {"action": "append", "default": []} if name == "set" else {"default": defaults().get(name)}
         )
         parser.add_argument(f"--{name.replace('_', '-')}", metavar=name.upper(), help=text, **options)
     given = parser.parse_args(arguments)
     for name, value in vars(given).items():
         if value == "":
-            setattr(given, name, DEFAULTS.get(name))
+            setattr(given, name, defaults().get(name))
     given.modality = "-".join(parse_modalities(given.modality))
     given.teacher_modalities = "-".join(parse_modalities(given.teacher_modalities))
     if given.labels not in (None, "auto", *LABEL_CONVENTIONS):
-        raise ValueError(f"LABELS must be auto or one of {', '.join(LABEL_CONVENTIONS)}; got {given.labels!r}.")
+        raise ValueError(
+            f"LABELS must be auto or one of {', '.join(LABEL_CONVENTIONS)}; got {given.labels!r}. Choose one of them; "
+            "auto takes the one that follows from the folder's layout."
+        )
     if given.cache not in (None, "memory", "disk"):
-        raise ValueError(f"CACHE must be memory or disk; got {given.cache!r}.")
+        raise ValueError(f"CACHE must be memory or disk; got {given.cache!r}. Choose one of them.")
+    for name, least in INTEGERS.items():
+        _check_integer(name.upper(), getattr(given, name), least)
     if given.device is not None:
         _check_device(given.device)
     return given
+
+
+def _check_integer(name: str, text: str | None, least: int) -> None:
+    # YAML reads 010 as 8
+    if text is not None and (not re.fullmatch(r"0|[1-9]\d*", text.strip()) or int(text) < least):
+        raise ValueError(
+            f"{name} must be a whole number, at least {least}; got {text!r}. Correct it, or leave it empty for the "
+            "default."
+        )
 
 
 def _check_device(name: str) -> None:
@@ -96,7 +125,7 @@ def overrides_of(given: argparse.Namespace) -> dict[str, Any]:
         target, equals, text = pair.partition("=")
         if not equals or not target.strip():
             raise ValueError(
-                f"--set takes id=value of the configuration, for example learning_rate=0.001; got {pair!r}."
+                f"SET (--set) takes id=value of the configuration; got {pair!r}. Write it like learning_rate=0.001."
             )
         texts[target.strip()] = text
     for target, text in texts.items():

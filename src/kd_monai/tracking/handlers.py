@@ -8,12 +8,16 @@ from typing import Protocol
 import torch
 from ignite.engine import Engine, Events
 
+from kd_monai.phases import stopwatch
+
 
 class RunLog(Protocol):
     """The part of a `Tracker` that the handlers use."""
 
     def start(self) -> None: ...
     def log_metrics(self, values: dict[str, float], step: int) -> None: ...
+    def save_durations(self) -> None: ...
+    def log_durations(self) -> None: ...
 
 
 class TrackingHandler:
@@ -21,8 +25,8 @@ class TrackingHandler:
 
     Keys: ``train/loss``, ``train/loss/<term>``, ``train/lr``, ``train/seconds_per_step``; the step is the epoch. Reads
     ``engine.state.output["loss"]`` and what the loss last `named`: name -> 0-d tensor. Tensors stay on their device
-    until the epoch's end. The run starts with the training; ending it, well or badly, is its owner's task: a handler of
-    EXCEPTION_RAISED that raises keeps those behind it from cleaning up.
+    until the epoch's end. How long each phase took is saved as often. The run starts with the training; ending it, well
+    or badly, is its owner's task: a handler of EXCEPTION_RAISED that raises keeps those behind it from cleaning up.
     """
 
     def __init__(self, tracker: RunLog) -> None:
@@ -30,6 +34,7 @@ class TrackingHandler:
         self._values: dict[str, list[torch.Tensor]] = {}
         self._lr = 0.0
         self._began = self._stepped = 0.0
+        self._phase = 0
 
     def attach(self, engine: Engine) -> None:
         """Attach to the trainer."""
@@ -37,9 +42,11 @@ class TrackingHandler:
         engine.add_event_handler(Events.EPOCH_STARTED, self._begin_epoch)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._log_epoch)
+        engine.add_event_handler(Events.COMPLETED, self._end)
 
     def _start(self, engine: Engine) -> None:
         self.tracker.start()
+        self._phase = stopwatch.enter("training")
 
     def _begin_epoch(self, engine: Engine) -> None:
         self._values = {}
@@ -59,6 +66,11 @@ class TrackingHandler:
         means["train/lr"] = self._lr
         means["train/seconds_per_step"] = (self._stepped - self._began) / len(self._values["train/loss"])
         self.tracker.log_metrics(means, engine.state.epoch)
+        self.tracker.save_durations()
+
+    def _end(self, engine: Engine) -> None:
+        stopwatch.leave(self._phase)
+        self.tracker.log_durations()
 
 
 class ValidationTrackingHandler:
@@ -67,13 +79,19 @@ class ValidationTrackingHandler:
     def __init__(self, tracker: RunLog, prefix: str = "val") -> None:
         self.tracker = tracker
         self.prefix = prefix
+        self._phase = 0
 
     def attach(self, engine: Engine) -> None:
         """Attach to the evaluator."""
+        engine.add_event_handler(Events.STARTED, self._begin)
         engine.add_event_handler(Events.COMPLETED, self)
+
+    def _begin(self, engine: Engine) -> None:
+        self._phase = stopwatch.enter("validation")
 
     def __call__(self, engine: Engine) -> None:
         """Log what is a single number."""
+        stopwatch.leave(self._phase)
         scalars = {
             name: float(value) for name, value in engine.state.metrics.items() if torch.as_tensor(value).numel() == 1
         }

@@ -30,13 +30,18 @@ class Sender:
         journal: what to deliver; lines appended later are delivered after a `wake`.
         connect: opens the destination, in the thread, for it may be slow.
         retry_s: pause after a failure, in seconds.
+        head_start_s: pause before the first connection, in seconds; a `flush` ends it. To import MLflow holds the
+            interpreter for a second, and a training's first step shall not wait for it.
     """
 
-    def __init__(self, journal: Journal, connect: Callable[[], Destination], retry_s: float = 30.0) -> None:
+    def __init__(
+        self, journal: Journal, connect: Callable[[], Destination], retry_s: float = 30.0, head_start_s: float = 0.0
+    ) -> None:
         self.error: Exception | None = None
         self._journal = journal
         self._connect = connect
         self._retry_s = retry_s
+        self._head_start_s = head_start_s
         self._changed = threading.Condition()
         self._sent = -1
         self._failures = 0
@@ -79,6 +84,8 @@ class Sender:
 
     def _run(self) -> None:
         destination: Destination | None = None
+        with self._changed:
+            self._changed.wait_for(lambda: self._urgent or self._closing, self._head_start_s)
         while not self._closing:
             try:
                 destination = destination or self._connect()

@@ -13,6 +13,7 @@ from filelock import FileLock
 
 from kd_monai.atomic import write_json
 from kd_monai.tracking.journal import Line, read_json
+from kd_monai.tracking.uri import require_answer
 
 logger = logging.getLogger(__name__)
 
@@ -20,14 +21,6 @@ logger = logging.getLogger(__name__)
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 PER_BATCH = 100
-
-
-def tracking_uri(out: Path, uri: str | None = None) -> str:
-    """Where the runs in `out` are told: `uri`, else MLFLOW_TRACKING_URI, else SQLite in `out`; its path absolute."""
-    uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{out.resolve()}/mlruns.db"
-    if uri.startswith("sqlite:///"):
-        uri = f"sqlite:///{Path(uri.removeprefix('sqlite:///')).resolve()}"
-    return uri
 
 
 class MlflowRun:
@@ -43,7 +36,7 @@ class MlflowRun:
     """
 
     def __init__(self, folder: Path, uri: str, header: Line) -> None:
-        _require_answer(uri)
+        require_answer(uri)
         from mlflow import MlflowClient
         from mlflow.telemetry import set_telemetry_client
 
@@ -53,6 +46,8 @@ class MlflowRun:
         Path(local).parent.mkdir(parents=True, exist_ok=True)
         self.folder, self.parent_id = folder, None
         with FileLock(f"{local}.lock"):
+            if uri.startswith("sqlite:///") and not Path(local).exists():
+                _make_tables(Path(local))
             self.client = MlflowClient(tracking_uri=uri)
             experiment = self.client.get_experiment_by_name(header["experiment"])
             if experiment is not None:
@@ -70,6 +65,8 @@ class MlflowRun:
             self.run_id = self._run(
                 "journal", header["id"], header["run_name"], header["tags"] | parent, header["time"]
             )
+        if header.get("replaces"):
+            self._end_replaced(header["replaces"], header["time"])
         sent = read_json(folder / "journal.sent")
         self.sent: int = sent["offset"] if sent.get("run_id") == self.run_id else 0
         where = {
@@ -85,6 +82,13 @@ class MlflowRun:
         if found:
             return found[0].info.run_id
         return self.client.create_run(self.experiment_id, began, tags | {tag: value}, name).info.run_id
+
+    def _end_replaced(self, journal: str, stamp: int) -> None:
+        """Say of an unfinished run which one was started in its place; one that was never ended is KILLED."""
+        for run in self.client.search_runs([self.experiment_id], f"tags.journal = '{journal}'"):
+            self.client.set_tag(run.info.run_id, "replaced_by", self.run_id)
+            if run.info.status == "RUNNING":
+                self.client.set_terminated(run.info.run_id, "KILLED", stamp)
 
     def deliver(self, line: Line, end: int) -> None:
         """Tell MLflow one line; what it refuses for good, and a file that is gone, is passed over with a warning."""
@@ -172,19 +176,11 @@ class MlflowRun:
                 self.client.set_terminated(self.parent_id, "FINISHED", stamp)
 
 
-def _require_answer(uri: str) -> None:
-    """Raise ConnectionError within seconds where MLflow's client would try for minutes."""
-    # the client reads these at each request; the sender repeats what failed
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-    if not uri.startswith("http"):
-        return
-    import requests
+def _make_tables(path: Path) -> None:
+    """A new SQLite store appears with all its tables: MLflow cannot use one whose making was cut short."""
+    from mlflow import MlflowClient
 
-    try:
-        requests.get(f"{uri.rstrip('/')}/health", timeout=3)
-    except requests.exceptions.SSLError:
-        return  # it answers; MLflow has its own settings for certificates
-    except requests.exceptions.RequestException as error:
-        raise ConnectionError(f"no answer from {uri}: {error}") from error
+    draft = path.with_name(f".{path.name}.new")
+    draft.unlink(missing_ok=True)
+    MlflowClient(tracking_uri=f"sqlite:///{draft}").search_experiments(max_results=1)
+    draft.replace(path)

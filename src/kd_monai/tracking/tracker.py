@@ -13,12 +13,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
+from kd_monai.phases import WALL, phase
+from kd_monai.tracking.durations import add_durations
 from kd_monai.tracking.journal import Journal, Line, read_json
 from kd_monai.tracking.names import check_name, flat_params, text_tags
 from kd_monai.tracking.sender import Sender
-from kd_monai.tracking.store import MlflowRun, tracking_uri
+from kd_monai.tracking.store import MlflowRun
+from kd_monai.tracking.uri import tracking_uri
 
 logger = logging.getLogger(__name__)
+
+HEAD_START_S = 3.0
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
 
@@ -42,6 +47,7 @@ class Tracker:
         parent_name: the study's run, which this one is listed under; none where None.
         parent_tags: what tells one study from another: data digest, split digest, label convention, recipe.
         uri: the store; default MLFLOW_TRACKING_URI, else SQLite beside `folder`.
+        replaces: id of the journal of an unfinished run that this one was started in place of; MLflow is told.
     """
 
     def __init__(
@@ -54,6 +60,7 @@ class Tracker:
         parent_name: str | None = None,
         parent_tags: Mapping[str, Any] | None = None,
         uri: str | None = None,
+        replaces: str | None = None,
     ) -> None:
         self.folder = Path(folder).resolve()
         self._header: Line = {
@@ -66,6 +73,8 @@ class Tracker:
             "parent_name": parent_name,
             "parent_tags": text_tags(parent_tags or {}),
         }
+        if replaces is not None:
+            self._header["replaces"] = replaces
         self._params = flat_params(params)
         self._open(uri)
 
@@ -98,7 +107,9 @@ class Tracker:
         self._journal = Journal(self.folder / "journal.jsonl")
         self._running = False
         self._sender = Sender(
-            self._journal, lambda: MlflowRun(self.folder, self.uri, self._journal.header or self._header)
+            self._journal,
+            lambda: MlflowRun(self.folder, self.uri, self._journal.header or self._header),
+            head_start_s=HEAD_START_S,
         )
 
     def start(self) -> None:
@@ -155,6 +166,15 @@ class Tracker:
         if new:
             self._tell({"op": "metrics", "step": step, "time": _now(), "values": new, "parent": parent})
 
+    def save_durations(self) -> None:
+        """Add what each phase took since the last call to the folder's ``durations.json``."""
+        add_durations(self.folder)
+
+    def log_durations(self) -> None:
+        """Save them, and tell the sums as ``seconds/<phase>``."""
+        sums = add_durations(self.folder)
+        self.log_metrics({f"seconds/{name}": value for name, value in sums.items() if name != WALL}, replace=True)
+
     def log_params(self, values: Mapping[str, Any]) -> None:
         """Tell parameters. MLflow keeps the first value of each; a later, other one becomes the tag ``now/<name>``."""
         new = self._journal.new_params(flat_params(values))
@@ -203,13 +223,16 @@ class Tracker:
         """End the run and flush. A second call changes nothing."""
         if self._running:
             self._running = False
+            self.save_durations()
             self._tell({"op": "status", "status": status, "time": _now()})
         self.close(timeout_s)
 
     def close(self, timeout_s: float = 30) -> None:
         """Flush and stop the thread; the run keeps its status."""
-        if self._sender.started and not self._sender.close(timeout_s):
-            logger.warning("Not all of %s could be sent to %s; the next launch sends it.", self._journal.path, self.uri)
+        with phase("tracking"):
+            if self._sender.started and not self._sender.close(timeout_s):
+                path = self._journal.path
+                logger.warning("Not all of %s could be sent to %s; the next launch sends it.", path, self.uri)
         atexit.unregister(self._sender.flush)
 
     def __enter__(self) -> Self:

@@ -35,7 +35,7 @@ def write_phantom(folder: str | Path, n_subjects: int, spacing_mm: int, seed: in
         n_subjects: number of subjects, at least 1.
         spacing_mm: 1 or 2.
         seed: the data set's seed.
-        progress: show a progress bar with a time estimate.
+        progress: show a progress bar with a time estimate, on a terminal.
 
     Returns:
         `folder` as a path.
@@ -61,7 +61,8 @@ def write_phantom(folder: str | Path, n_subjects: int, spacing_mm: int, seed: in
             logger.info("%s holds all %d phantom subjects with these settings already: kept", root, n_subjects)
         elif len(missing) < n_subjects:
             logger.info("%s holds %d of %d phantom subjects: kept", root, n_subjects - len(missing), n_subjects)
-        for index in tqdm(missing, desc="phantom", unit="subject", disable=not progress or not missing):
+        # None: where standard error is no terminal there is no bar
+        for index in tqdm(missing, desc="phantom", unit="subject", disable=None if progress and missing else True):
             _write_subject(root, index, spacing_mm, seed)
     return root
 

@@ -1,0 +1,79 @@
+"""How fast does a cached sample become a training batch? The shipped augmentation against the model zoo's.
+
+Batches of one through a DataLoader without workers, every subject in turn, the same patch on both sides. The contract:
+the cached voxels are the same (same_voxels.py), and batches have the same shape and type. Named differences: ours
+centres two patches in three in the tumour, the zoo's lie anywhere; ours makes the regions of the patch.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from monai.bundle import ConfigParser
+from monai.data import CacheDataset, DataLoader
+
+import zoo
+from kd_monai.brats import MODALITIES
+from kd_monai.data import EpochSampler, SeededDataset, cached_transforms
+from kd_monai.data.memory_cache import MemoryCache
+from kd_monai.study.launch import STUDENT
+from question import Given, answer, contract, in_turn
+from row import Reach, Row, Side, faster
+from same_voxels import RULE, check_same, subjects
+
+
+def shipped(roi_size: list[int]) -> Any:
+    """The student bundle's random transforms."""
+    parser = ConfigParser(ConfigParser.load_config_file(STUDENT / "configs" / "train.yaml"))
+    parser["roi_size"] = roi_size
+    return parser.get_parsed_content("train#random_transforms")
+
+
+def seconds_a_batch(loader: DataLoader) -> float:
+    """Of one pass."""
+    start = time.perf_counter()
+    count = sum(1 for _ in loader)
+    return (time.perf_counter() - start) / count
+
+
+def _row(given: Given, small: bool) -> Row:
+    side = given.pick(64 if small else 128, 32)
+    entries = subjects(given, 4, 2, small)
+    cache = MemoryCache(entries, cached_transforms(MODALITIES))
+    stock = CacheDataset(zoo.entries(entries), zoo.training_transforms([side] * 3), progress=False)
+    plain = CacheDataset(zoo.entries(entries[:1]), zoo.cached_transforms(), progress=False)
+    check_same([cache[0]], [plain[0]])
+    items = len(entries) * given.pick(4, 1)
+    sampler = EpochSampler(len(entries), items)
+    ours = DataLoader(SeededDataset(cache, shipped([side] * 3)), sampler=sampler, batch_size=1)
+    theirs = DataLoader(stock, sampler=[index % len(entries) for index in range(items)], batch_size=1)
+    mine, its = next(iter(ours)), next(iter(theirs))
+    for key, channels in (("image", len(MODALITIES)), ("label", 3)):
+        shapes = [tuple(batch[key].shape) for batch in (mine, its)]
+        contract(shapes == [(1, channels, side, side, side)] * 2, "batches of the same shape", shapes)
+        contract(mine[key].dtype == its[key].dtype, "batches of the same type", (mine[key].dtype, its[key].dtype))
+    rounds = in_turn(lambda: seconds_a_batch(ours), lambda: seconds_a_batch(theirs), given.pick(5, 2))
+    source = mine["image"].clone()
+    start = time.perf_counter()
+    source.half().float()
+    copy = time.perf_counter() - start
+    return faster(
+        f"Cached sample to batch, {side}^3 at {2 if small else 1} mm",
+        Side.of("ours", "s/item", rounds[0]),
+        Side.of("zoo", "s/item", rounds[1]),
+        rounds,
+        reach=Reach("at least", 2.5),
+        contract=RULE + "; patches centred in the tumour against anywhere",
+        floor=f"casting a patch to float16 and back: {copy * 1e3:.1f} ms",
+        size=given.size,
+    )
+
+
+def measure(given: Given) -> list[Row]:
+    """Seconds an item, at full size and at 2 mm."""
+    return [_row(given, small) for small in (False, True)]
+
+
+if __name__ == "__main__":
+    answer(measure)

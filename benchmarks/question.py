@@ -1,0 +1,89 @@
+"""What every benchmark's command line shares."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import tempfile
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from row import Row
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a benchmark is given.
+
+    Attributes:
+        size: `full`, or `tiny`: seconds, on a data set of 4 mm and few subjects; its ratios mean nothing.
+        data: folder of full-size (1 mm) subjects in a BraTS layout.
+        small_data: folder of 2 mm subjects.
+        device: where networks run.
+        out: `OUT`, where a benchmark may look for finished runs.
+        work: an empty folder that is deleted afterwards.
+    """
+
+    size: Literal["full", "tiny"]
+    data: Path
+    small_data: Path
+    device: torch.device
+    out: Path
+    work: Path
+
+    @property
+    def tiny(self) -> bool:
+        """Whether this run only shows that the benchmark works."""
+        return self.size == "tiny"
+
+    def pick(self, full: int, tiny: int) -> int:
+        """A number of rounds, steps or subjects."""
+        return tiny if self.tiny else full
+
+
+class ContractError(AssertionError):
+    """The two sides of a benchmark did not do the same work."""
+
+
+def contract(holds: bool, rule: str, got: object) -> None:
+    """Fail the benchmark where its two sides differ in what must be equal.
+
+    Raises:
+        ContractError: it does not hold.
+    """
+    if not holds:
+        raise ContractError(f"{rule}; got {got}. The two sides are not comparable: mend the benchmark.")
+
+
+def in_turn(ours: Callable[[], float], theirs: Callable[[], float], rounds: int) -> tuple[list[float], list[float]]:
+    """Figures of both sides, A B A B: what disturbs the machine disturbs both."""
+    pairs = [(ours(), theirs()) for _ in range(rounds)]
+    return [our for our, _ in pairs], [their for _, their in pairs]
+
+
+def answer(measure: Callable[[Given], Sequence[Row]]) -> None:
+    """Parse, measure, write the rows as JSON (``--rows FILE``, else to the terminal)."""
+    parser = argparse.ArgumentParser(description=measure.__doc__)
+    parser.add_argument("--size", choices=("full", "tiny"), default="full")
+    parser.add_argument("--data", type=Path, default=Path("data/phantom-1mm-8"))
+    parser.add_argument("--small-data", type=Path, default=Path("data/phantom-2mm"))
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--out", type=Path, default=Path("runs"))
+    parser.add_argument("--rows", type=Path)
+    line = parser.parse_args()
+    logging.basicConfig(level=logging.WARNING)
+    warnings.filterwarnings("ignore", module="monai")
+    with tempfile.TemporaryDirectory(prefix="kd_monai-bench-") as work:
+        given = Given(line.size, line.data, line.small_data, torch.device(line.device), line.out, Path(work))
+        rows = [row.as_json() for row in measure(given)]
+    text = json.dumps(rows, indent=1)
+    if line.rows:
+        line.rows.write_text(text + "\n")
+    else:
+        print(text)

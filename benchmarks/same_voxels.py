@@ -1,0 +1,51 @@
+"""The contract of all benchmarks of data: cached voxels of both sides are the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from monai.transforms import Compose, CropForegroundd, Orientationd
+
+import zoo
+from kd_monai.brats import MODALITIES
+from kd_monai.data import Datalist
+from kd_monai.data.found import Entry
+from question import Given, contract
+
+RULE = (
+    "same subjects; our cached image equals the zoo's, oriented to RAS and cropped to the brain, to 1e-3 of a value "
+    "(float16); our label's regions equal its masks. Named differences: orientation, crop, float16, one uint8 label"
+)
+
+
+def subjects(given: Given, full: int, tiny: int, small: bool = False) -> list[Entry]:
+    """Entries of the first subjects, four modalities each."""
+    folder = given.small_data if small else given.data
+    return Datalist.load(folder, fold="all", check=False).train[: given.pick(full, tiny)]
+
+
+def check_same(ours: Sequence[dict[str, Any]], theirs: Sequence[dict[str, Any]]) -> None:
+    """Compare cached samples of both sides, one by one.
+
+    Raises:
+        ContractError: they differ in more than orientation, crop and rounding.
+    """
+    contract(len(ours) == len(theirs), "both sides have the same number of subjects", (len(ours), len(theirs)))
+    to_ours = Compose(
+        [
+            Orientationd(zoo.KEYS, axcodes="RAS", labels=None),
+            # normalised voxels may be below 0: the brain is what is not 0
+            CropForegroundd(zoo.KEYS, source_key="image", select_fn=lambda x: x != 0, allow_smaller=True),
+        ]
+    )
+    for mine, its in zip(ours, theirs, strict=True):
+        moved = to_ours({key: its[key] for key in zoo.KEYS})
+        image, expected = mine["image"].as_tensor().float(), moved["image"].as_tensor().float()
+        contract(image.shape == (len(MODALITIES), *expected.shape[1:]), "same shape", (image.shape, expected.shape))
+        error = ((image - expected).abs() / expected.abs().clamp(min=1)).max().item()
+        contract(error <= 1e-3, "image voxels equal to 1e-3", error)
+        label = mine["label"].as_tensor()[0]
+        regions = torch.stack([(label == 1) | (label == 4), label > 0, label == 4])
+        contract(torch.equal(regions, moved["label"].as_tensor() > 0), "same regions TC, WT, ET", mine["subject"])

@@ -1,0 +1,130 @@
+"""How long after its start does a training command make its first step on cached data, against `import monai` alone?
+
+A: `pipelines/baseline.py` (and `student.py`, which begins with its teacher) with `CACHE=disk` on the 2 mm phantom, in
+a process of its own, until its trainer has completed its first step; then the process stops. B: `import monai` in
+another. A B A B, after one run of each that is not timed and fills caches and bytecode. Each process tells the clock
+that all processes of the machine share.
+
+Contract: both sides have the same interpreter, environment and folder; the step is the first of a run that was not
+there before, and has a finite loss; nothing was checked or cached anew. A is a normal run until it is told to stop.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+import time
+
+from kd_monai.study.launch import BUNDLES
+from question import Given, answer, contract, in_turn
+from row import Reach, Row, Side, costlier
+
+PIPELINES = BUNDLES.parent / "pipelines"
+IMPORT = "import monai, time; print(time.perf_counter())"
+FIRST_STEP = """
+import json, os, runpy, sys, time
+from ignite.engine import Events
+from monai.engines import SupervisedTrainer
+
+def stop(trainer):
+    told = {"began": began, "stepped": time.perf_counter(), "iteration": trainer.state.iteration}
+    print(json.dumps({**told, "loss": trainer.state.output["loss"].item()}), flush=True)
+    os._exit(0)
+
+def run(trainer):
+    global began
+    began = time.perf_counter()
+    trainer.add_event_handler(Events.ITERATION_COMPLETED, stop)
+    whole_run(trainer)
+
+whole_run, SupervisedTrainer.run = SupervisedTrainer.run, run
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+TINY = {"n_subjects": 2, "steps_per_epoch": 1, "epochs": 1, "roi_size": [32, 32, 32], "width": 4, "spacing_mm": 4.0}
+
+
+def seconds(code: str, *arguments: str) -> tuple[float, str]:
+    """When a Python process began, and the last line it wrote."""
+    began = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=PIPELINES.parent,
+        env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"},
+        capture_output=True,
+        text=True,
+    )
+    contract(done.returncode == 0, "Both sides end well", done.stderr[-2000:])
+    return began, done.stdout.splitlines()[-1]
+
+
+def import_seconds(code: str = IMPORT) -> float:
+    """From the start of a process to the end of its import."""
+    began, line = seconds(code)
+    return float(line) - began
+
+
+class FirstSteps:
+    """Trainings of one pipeline, stopped after their first step; each has a seed of its own."""
+
+    def __init__(self, given: Given, pipeline: str) -> None:
+        self.out = given.work / pipeline
+        self.line = [str(PIPELINES / f"{pipeline}.py"), "--data", str(given.small_data.resolve())]
+        self.line += ["--cache", "disk", "--out", str(self.out), "--device", str(given.device)]
+        tiny = TINY if given.tiny else {}
+        self.line += [part for name, value in tiny.items() for part in ("--set", f"{name}={value}")]
+        self.parts: list[tuple[float, float]] = []
+        self.seed = 0
+        self.run()
+
+    def kept(self) -> dict[str, int]:
+        """Every file that a later run need not make again, with its time."""
+        files = [*(self.out / "cache").rglob("*"), self.out / "checked_files.json"]
+        return {file.name: file.stat().st_mtime_ns for file in files if file.is_file()}
+
+    def run(self) -> dict[str, float]:
+        began, line = seconds(FIRST_STEP, *self.line, "--seed", str(self.seed))
+        self.seed += 1
+        return {"process": began, **json.loads(line)}
+
+    def __call__(self) -> float:
+        before, runs = self.kept(), set(self.out.glob("*/run.json"))
+        told = self.run()
+        contract(bool(before) and self.kept() == before, "Nothing is cached anew", self.kept())
+        new = set(self.out.glob("*/run.json")) - runs
+        contract(len(new) == 1, "A round is one new run", new)
+        contract(told["iteration"] == 1 and math.isfinite(told["loss"]), "The first step has a finite loss", told)
+        self.parts.append((told["began"] - told["process"], told["stepped"] - told["began"]))
+        return told["stepped"] - told["process"]
+
+
+def measure(given: Given) -> list[Row]:
+    """One row for the baseline's command, one for the student's."""
+    import_seconds()
+    floor = {name: import_seconds(IMPORT.replace("monai", name)) for name in ("torch", "ignite.engine", "monai.bundle")}
+    said = ", ".join(f"{name} {took:.2f} s" for name, took in floor.items())
+    rows = []
+    for pipeline in ("baseline", "student")[: given.pick(full=2, tiny=1)]:
+        steps = FirstSteps(given, pipeline)
+        rounds = in_turn(steps, import_seconds, given.pick(full=3, tiny=1))
+        until, step = (sorted(part)[len(part) // 2] for part in zip(*steps.parts, strict=True))
+        rows.append(
+            costlier(
+                f"command line start to first step on cached data, {pipeline}.py",
+                Side.of(f"{pipeline}.py to its first step", "s", rounds[0]),
+                Side.of("import monai", "s", rounds[1]),
+                rounds,
+                contract="same interpreter and environment; first step of a new run; nothing checked or cached anew",
+                reach=Reach("at most", 1.5),
+                floor=f"imports alone: {said}; until the training begins {until:.2f} s, its first step {step:.2f} s",
+                size=given.size,
+            )
+        )
+    return rows
+
+
+if __name__ == "__main__":
+    answer(measure)

@@ -1,0 +1,96 @@
+"""Trainings of the shipped bundles, run epoch by epoch so that two can take turns."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import torch
+from ignite.engine import Engine, Events
+from monai.bundle import ConfigWorkflow
+
+from kd_monai.study.launch import STUDENT, TEACHER
+from kd_monai.study.untrained_run import untrained_run
+from question import Given
+
+LENGTH = 100
+"""Epochs that a training believes to have before it: long enough for all that pays in a real one."""
+
+
+def overrides(given: Given, steps: int, epochs: int = LENGTH) -> dict[str, Any]:
+    """What a benchmark's trainings share: the quick recipe on 2 mm subjects, no validation, no MLflow."""
+    small = (
+        {"n_subjects": 4, "roi_size": [32, 32, 32], "width": 4, "spacing_mm": 4.0} if given.tiny else {"n_subjects": 8}
+    )
+    return {
+        "dataset_dir": str(given.small_data),
+        "output_dir": str(given.work / "runs"),
+        "device": given.device.type,
+        "steps_per_epoch": steps,
+        "epochs": epochs,
+        "val_every": epochs,
+        "fold": "all",
+        **small,
+    }
+
+
+def teacher(given: Given, **more: Any) -> Path:
+    """Run folder of a teacher of the student's size; untrained: it costs what a trained one does."""
+    return untrained_run(TEACHER, [TEACHER / "configs" / "train.yaml"], **{**overrides(given, 1, 1), **more})
+
+
+class Training:
+    """A student bundle's training that stops after every epoch.
+
+    Args:
+        given: the benchmark's.
+        method: `kdnet` or `baseline`.
+        steps: per epoch, a round of the benchmark.
+        more: configuration id -> value.
+    """
+
+    def __init__(self, given: Given, method: str, steps: int, **more: Any) -> None:
+        configs = STUDENT / "configs"
+        self._workflow = ConfigWorkflow(
+            config_file=[str(configs / "train.yaml"), str(configs / "methods" / f"{method}.yaml")],
+            workflow_type="train",
+            logging_file=False,
+            bundle_root=str(STUDENT),
+            **{**overrides(given, steps), **more},
+        )
+        self._workflow.initialize()
+        parser = self._workflow.parser
+        for number, _ in enumerate(
+            parser.get("run")[:-1]
+        ):  # the last one trains; a student attaches its teacher before
+            parser.get_parsed_content(f"run#{number}")
+        self.trainer: Engine = parser.get_parsed_content("train#trainer")
+        self.config = parser
+        self._cuda = given.device.type == "cuda"
+        self._marks: list[float] = []
+        # only the steps: neither validation nor checkpoints are part of the question
+        for event in (Events.EPOCH_COMPLETED, Events.COMPLETED):
+            self.trainer._event_handlers[event] = []
+        self.trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda: self._marks.append(time.perf_counter()))
+        self.trainer.add_event_handler(Events.EPOCH_COMPLETED, self.trainer.interrupt)
+
+    def epoch(self) -> float:
+        """Seconds a step of one more epoch, data loading included: the median; on a GPU, which lags, the mean."""
+        self._marks = []
+        if self._cuda:
+            torch.cuda.synchronize()
+            began = time.perf_counter()
+            self.trainer.run()
+            torch.cuda.synchronize()
+            return (time.perf_counter() - began) / len(self._marks)
+        self.trainer.run()
+        return statistics.median(b - a for a, b in pairwise(self._marks))
+
+    def close(self) -> None:
+        """End the training, or Ignite complains of an engine that nobody finished."""
+        self.trainer.remove_event_handler(self.trainer.interrupt, Events.EPOCH_COMPLETED)
+        self.trainer.add_event_handler(Events.ITERATION_STARTED, self.trainer.terminate)
+        self.trainer.run()

@@ -1,0 +1,119 @@
+"""A frozen network's forward pass through OpenVINO: what fuses convolution, normalisation and activation on a CPU."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from kd_monai.networks.taps import FeatureTaps
+
+
+def openvino_is_installed() -> bool:
+    """Whether the extra ``[fast]`` is there."""
+    return importlib.util.find_spec("openvino") is not None
+
+
+def import_openvino() -> Any:
+    """The module `openvino`, without its telemetry.
+
+    Imported plainly, OpenVINO writes an identifier to the home folder and reports to its makers unless the user opted
+    out; without the package `openvino_telemetry` it falls back on a stub that does nothing.
+
+    Raises:
+        ImportError: it is not installed.
+    """
+    if "openvino" not in sys.modules:
+        sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]  # an import of it now raises ImportError
+    try:
+        import openvino
+    except ImportError as error:
+        raise ImportError("OpenVINO is asked for and not installed: pip install 'kd_monai[fast]'.") from error
+    return openvino
+
+
+def shared_core() -> Any:
+    """OpenVINO's `Core`, one in a process and never let go.
+
+    Each core gives the thread a stack for signal handlers and on its end gives back the one it found. Cores that end in
+    another order leave one that is unmapped: the next signal ends the process, or writes into whoever lies there now.
+    The attribute is the one by which an exported bundle's ``inference.yaml`` shares it.
+
+    Raises:
+        ImportError: OpenVINO is not installed.
+    """
+    openvino = import_openvino()
+    if not hasattr(openvino, "shared_core"):
+        openvino.shared_core = openvino.Core()
+    return openvino.shared_core
+
+
+class _WithLayers(nn.Module):
+    """A network that returns tapped layers behind its logits."""
+
+    def __init__(self, network: nn.Module, layers: Sequence[str]) -> None:
+        super().__init__()
+        self.network, self.layers, self.taps = network, list(layers), FeatureTaps(network, layers)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        self.taps.open()
+        try:
+            logits = self.network(image)
+        finally:
+            features = self.taps.close()
+        return (logits, *(features[name] for name in self.layers))
+
+
+class OpenVINOForward:
+    """Logits and layers of a frozen network, computed by OpenVINO; no gradients.
+
+    On two cores with AVX512-BF16 a BasicUNet of 8 to 128 channels took 22 ms for four modalities of 64^3 in bf16 and
+    38 ms in float32; torch took 104 ms under autocast, 60 ms in channels_last, 55 ms compiled. The first patch of a
+    shape is traced and compiled, about 1.5 s.
+
+    Args:
+        network: on the CPU, in eval mode; its weights are taken as they are now.
+        layers: names of layers to return.
+        precision: `bf16` or `fp32`, resolved.
+
+    Raises:
+        ImportError: OpenVINO is not installed.
+        ValueError: a name is no layer of the network.
+    """
+
+    def __init__(self, network: nn.Module, layers: Sequence[str] = (), precision: str = "fp32") -> None:
+        self._core = shared_core()
+        self._module = _WithLayers(network, layers)
+        self._settings = {
+            "INFERENCE_PRECISION_HINT": {"bf16": "bf16", "fp32": "f32"}[precision],
+            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+            "PERFORMANCE_HINT": "LATENCY",
+        }
+        self._requests: dict[tuple[int, ...], Any] = {}
+
+    def __call__(self, image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Float32 logits ``B C H W D`` and layers by name of a float32 image ``B M H W D``."""
+        shape = tuple(image.shape)
+        if shape not in self._requests:
+            self._requests[shape] = self._compiled(shape).create_infer_request()
+        results = self._requests[shape].infer({0: image.contiguous().numpy()}, share_inputs=True)
+        logits, *features = (torch.from_numpy(results[number]) for number in range(1 + len(self._module.layers)))
+        return logits, dict(zip(self._module.layers, features, strict=True))
+
+    def _compiled(self, shape: tuple[int, ...]) -> Any:
+        # what openvino.convert_model does; torch.export's graph comes out decomposed and takes twice as long
+        from openvino.frontend import FrontEndManager
+        from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that tracing is deprecated, and that it takes shapes for constants
+            traced = TorchScriptPythonDecoder(self._module, example_input=torch.zeros(shape))
+        frontend = FrontEndManager().load_by_framework("pytorch")
+        model = frontend.convert(frontend.load(traced))
+        model.reshape(list(shape))
+        return self._core.compile_model(model, "CPU", self._settings)

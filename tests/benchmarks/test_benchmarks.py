@@ -1,0 +1,81 @@
+"""Every benchmark runs at tiny size, and gives rows that say what they must."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+sys.path.insert(0, str(BENCHMARKS))
+
+from question import ContractError, contract, in_turn  # noqa: E402
+from row import Reach, Side, costlier, faster  # noqa: E402
+from run import benchmarks, line  # noqa: E402
+
+
+@pytest.mark.parametrize("name", benchmarks())
+def test_a_benchmark_answers_its_question(name: str, phantom: Path, tmp_path: Path) -> None:
+    file = tmp_path / "rows.json"
+    options = ["--size", "tiny", "--device", "cpu", "--out", str(tmp_path / "runs"), "--rows", str(file)]
+    folders = ["--data", str(phantom), "--small-data", str(phantom)]
+    done = subprocess.run(
+        [sys.executable, str(BENCHMARKS / f"{name}.py"), *options, *folders],
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    rows = json.loads(file.read_text())
+    assert rows
+    for row in rows:
+        assert row["question"]
+        assert row["contract"]
+        assert 0 < row["low"] <= row["ratio"] <= row["high"]
+        assert row["ours"]["unit"] == row["theirs"]["unit"]
+        assert row["machine"]["cores"] >= 1
+        assert row["verdict"] == "-"  # a tiny run is no measurement
+        assert row["question"] in line(row)
+
+
+def test_ratios_are_those_of_each_round() -> None:
+    ours, theirs = [1.0, 2.0, 4.0], [2.0, 2.0, 2.0]
+    sides = Side.of("ours", "s", ours), Side.of("stock", "s", theirs)
+    quick = faster("?", *sides, (ours, theirs), contract="same", reach=Reach("at least", 1.5))
+    assert (quick.ratio, quick.low, quick.high, quick.verdict) == (1.0, 0.5, 2.0, "falls short")
+    dear = costlier("?", *sides, (ours, theirs), contract="same", reach=Reach("at most", 1.0))
+    assert (dear.ratio, dear.low, dear.high, dear.verdict) == (1.0, 0.5, 2.0, "reached")
+    assert (sides[0].median, sides[0].low, sides[0].high) == (2.0, 1.0, 4.0)
+
+
+def test_both_sides_take_turns() -> None:
+    order: list[str] = []
+
+    def side(name: str) -> float:
+        order.append(name)
+        return float(len(order))
+
+    assert in_turn(lambda: side("a"), lambda: side("b"), 2) == ([1.0, 3.0], [2.0, 4.0])
+    assert order == ["a", "b", "a", "b"]
+
+
+def test_a_broken_contract_stops_a_benchmark() -> None:
+    contract(True, "both sides write one label map", 1)
+    with pytest.raises(ContractError, match="both sides write one label map; got 3"):
+        contract(False, "both sides write one label map", 3)
+
+
+def test_the_runner_names_who_gave_no_answer(tmp_path: Path, phantom: Path) -> None:
+    line = [sys.executable, str(BENCHMARKS / "run.py"), "--only", "student_step", "--size", "tiny", "--device", "cpu"]
+    done = subprocess.run(
+        [*line, "--out", str(tmp_path), "--data", str(phantom), "--small-data", str(tmp_path / "nowhere")],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 1
+    assert "No answer from student_step" in done.stderr
+    assert json.loads((tmp_path / "bench.json").read_text()) == []
