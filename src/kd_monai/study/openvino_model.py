@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import tempfile
-import warnings
 from pathlib import Path
 
 import torch
 from monai.bundle import ConfigParser
 
-from kd_monai.networks.openvino_forward import import_openvino, shared_core
+from kd_monai.networks.openvino_forward import import_openvino, openvino_model_of, shared_core
 
 TOLERANCE = 1e-3
 """Of logits in float32, against torch: the order of sums differs, nothing else."""
@@ -44,10 +43,9 @@ def openvino_model(bundle: str | Path) -> Path:
     network.eval()
     channels = len(parser.get_parsed_content("modalities"))
     window = torch.rand(1, channels, *parser["roi_size"], generator=torch.Generator().manual_seed(0))
-    with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that tracing is deprecated, and that it takes shapes for constants
+    with torch.no_grad():
         expected = network(window)
-        model = openvino.convert_model(network, example_input=window, input=[-1, channels, -1, -1, -1])
+    model = openvino_model_of(network, window)
     run = shared_core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     error = float((torch.from_numpy(run(window.numpy())[0]) - expected).abs().max())
     if error > TOLERANCE * max(1.0, float(expected.abs().max())):
