@@ -37,7 +37,7 @@ def line(row: dict[str, Any]) -> str:
         f"{side['name']} {side['median']:.4g} [{side['low']:.4g}, {side['high']:.4g}] {side['unit']}"
         for side in (row["ours"], row["theirs"])
     )
-    head = f"{row['question']}\n  {row['meaning']}: {row['ratio']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
+    head = f"{row['question']}\n  {row['meaning']}: {row['ratio']:.4g} [{row['low']:.4g}, {row['high']:.4g}]"
     reach = f"  ({row['reach']}: {row['verdict']})" if row["reach"] else ""
     floor = f"\n  floor: {row['floor']}" if row["floor"] else ""
     return f"{head}{reach}\n  {sides}{floor}\n  contract: {row['contract']}"
@@ -50,7 +50,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     for row in rows:
         sides = [f"{side['median']:.3g} {side['unit']}" for side in (row["ours"], row["theirs"])]
         reach = f"{row['reach']}: {row['verdict']}" if row["reach"] else "for information"
-        ratio = f"{row['ratio']:.2f} [{row['low']:.2f}, {row['high']:.2f}]"
+        ratio = f"{row['ratio']:.4g} [{row['low']:.4g}, {row['high']:.4g}]"
         lines.append(f"| {row['question']} | {ratio} | {reach} | {sides[0]} | {sides[1]} |")
     return head + "\n".join(lines) + "\n"
 
