@@ -176,9 +176,10 @@ def test_the_configuration_that_is_being_evaluated_is_the_runs_own(tmp_path: Pat
 
 
 ENDINGS = """
-import os, sys, time
+import os, signal, sys, time
 from pathlib import Path
 from small_run import CONFIG, run_folder
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 out = Path(sys.argv[1])
 for mode in ("crash", "interrupt", "kill"):
     if not os.fork():

@@ -133,7 +133,8 @@ def make(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["make", "-n", "-o", ".venv/.installed", *arguments],
         cwd=ROOT,
-        env={**os.environ, "MAKEFLAGS": ""},
+        # as if no make ran these tests
+        env={name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "VENV")},
         capture_output=True,
         text=True,
         check=False,
