@@ -45,6 +45,27 @@ def test_splitting_the_batch_changes_nothing() -> None:
     torch.testing.assert_close(soft_dice_bce(teacher, student), alone)
 
 
+def test_gradient_is_that_of_finite_differences() -> None:
+    shape = (2, 3, 2, 3, 2)
+    random = torch.Generator().manual_seed(0)
+    teacher = torch.rand(shape, generator=random, dtype=torch.float64)
+    student = (0.05 + 0.9 * torch.rand(shape, generator=random, dtype=torch.float64)).requires_grad_()
+    assert torch.autograd.gradcheck(lambda p: soft_dice_bce(teacher, p), student, eps=1e-6, atol=1e-7)
+
+
+def test_a_nan_reaches_the_value_and_raises_nothing_itself() -> None:
+    student = probabilities(1)
+    student[1, 0, 0, 0, 0] = float("nan")
+    assert soft_dice_bce(probabilities(0), student).isnan().tolist() == [False, True, False]
+
+
+def test_one_tensor_is_kept_for_the_backward_pass() -> None:
+    kept: list[torch.Tensor] = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda tensor: kept.append(tensor) or tensor, lambda tensor: tensor):
+        soft_dice_bce(probabilities(0), probabilities(1).requires_grad_())
+    assert [tuple(tensor.shape) for tensor in kept] == [SHAPE]
+
+
 def test_empty_region_gives_zero_and_finite_gradients() -> None:
     logits = torch.full(SHAPE, -200.0, requires_grad=True)
     value = SoftDiceBCE(1.0)(Outputs(logits, RegionsHead()), Outputs(torch.full(SHAPE, -200.0), RegionsHead()), BATCH)

@@ -14,7 +14,7 @@ import yaml
 from monai.bundle import ConfigParser
 from small_run import datalist, run_folder
 
-from kd_monai.study import Teacher
+from kd_monai.study import Teacher, Teachers
 from kd_monai.study.launch import TEACHER as BUNDLE
 
 RECORD = {
@@ -56,6 +56,15 @@ def test_a_folder_is_found_from_home_and_from_here(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     assert Teacher("~/teacher").key == Teacher("teacher").key == RECORD["run_key"]
+
+
+def test_layers_are_found_by_what_they_are(tmp_path: Path) -> None:
+    folder = teacher_run(tmp_path / "teacher", taps={"bottleneck": "down_4"})
+    teacher = Teacher(folder)
+    assert teacher.tap("bottleneck") == "down_4"
+    assert Teachers([teacher, teacher]).tap("bottleneck") == "down_4"
+    with pytest.raises(ValueError, match=r"must name the layer 'decoder' in `taps`; got \['bottleneck'\]\. Train"):
+        teacher.tap("decoder")
 
 
 @pytest.mark.parametrize("nothing", [None, ""])

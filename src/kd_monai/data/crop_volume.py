@@ -35,6 +35,21 @@ def normalise(voxels: torch.Tensor, foreground: tuple[slice, ...]) -> torch.Tens
     return torch.where(voxels != 0, (voxels - mean) / (deviation or 1.0), 0.0)
 
 
+ROUNDING = 1e-4
+"""Share of an image's largest absolute value below which a resampled voxel counts as 0: the weight that interpolation in
+float32 gives to a neighbour by rounding stays below 1e-5."""
+
+
+def without_rounding(voxels: np.ndarray) -> np.ndarray:
+    """Resampled voxels ``(H, W, D)`` whose background is 0 again where only rounding put something.
+
+    Where grids share voxel centres (1 mm to 2 mm) interpolation leaves the neighbours of the brain at 1e-13 (float64) to
+    1e-5 (float32) of its intensities: neither 0 nor tissue, they would move the crop and be normalised to a black rim.
+    """
+    absolute = np.abs(voxels, dtype=np.float32)
+    return voxels * (absolute > np.float32(ROUNDING) * absolute.max(initial=0))
+
+
 class VolumeCropper:
     """Reads a file, brings it to the grid of the samples and cuts it to where it is not 0.
 
@@ -97,7 +112,8 @@ class VolumeCropper:
         if self.n4:
             spacing = tuple(float(side) for side in voxel_sizes(affine))
             voxels = n4_correct(voxels.astype(np.float32), spacing)
-        on_grid = self._on_grid("image", path, voxels, affine)
+        array, grid = self._on_grid("image", path, voxels, affine)
+        on_grid = (array if self.spacing_mm is None else without_rounding(array)), grid
         box = box_of(on_grid[0] != 0)
         inside = np.ascontiguousarray(on_grid[0][slices(box)], dtype=np.float32)
         whole: Box = ((0, 0, 0), inside.shape)

@@ -22,7 +22,7 @@ from kd_monai.data.found import Entry, file_signature
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 2
+FORMAT = 3
 """Raise it when a cached volume changes its form."""
 _CHECKSUM_BYTES = 4
 

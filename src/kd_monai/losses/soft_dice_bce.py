@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx, once_differentiable
 
 from kd_monai.losses.heads import require_same_head
 from kd_monai.outputs import Batch, Outputs
@@ -19,7 +20,7 @@ def soft_dice_bce(teacher: Tensor, student: Tensor, smooth: float = 1e-5) -> Ten
     channels; its minimum is the entropy of the teacher, not 0.
 
     Args:
-        teacher, student: probabilities ``B C H W D``, float32.
+        teacher, student: probabilities ``B C H W D``, float32; only the student gets a gradient, of the first order.
         smooth: added to both sides of the ratio, so that a region absent from both gives Dice 1.
 
     Returns:
@@ -32,14 +33,34 @@ def soft_dice_bce(teacher: Tensor, student: Tensor, smooth: float = 1e-5) -> Ten
         >>> round(soft_dice_bce(p, p).item(), 5)
         0.0
     """
-    dims = tuple(range(2, teacher.ndim))
-    numerator = 2 * (teacher * student).sum(dims) + smooth
-    denominator = (teacher**2).sum(dims) + (student**2).sum(dims) + smooth
-    dice = (numerator / denominator).mean(1)
-    # not torch's binary_cross_entropy, which stops on a NaN with a message that names nothing
-    log_p, log_not_p = student.clamp_min(TINY).log(), (1 - student).clamp_min(TINY).log()
-    entropy = -(teacher * log_p + (1 - teacher) * log_not_p).flatten(1).mean(1)
-    return 1 - dice + entropy
+    return _SoftDiceBCE.apply(teacher, student, smooth)
+
+
+class _SoftDiceBCE(torch.autograd.Function):
+    """Keeps one tensor for the backward pass, the gradient itself, where the formula's steps would keep eight."""
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, teacher: Tensor, student: Tensor, smooth: float) -> Tensor:
+        dims = tuple(range(2, teacher.ndim))
+        numerator = 2 * (teacher * student).sum(dims, keepdim=True) + smooth
+        denominator = teacher.square().sum(dims, keepdim=True) + student.square().sum(dims, keepdim=True) + smooth
+        dice = (numerator / denominator).flatten(1).mean(1)
+        # not torch's binary_cross_entropy, which stops on a NaN with a message that names nothing
+        of_inside = student.clamp_min(TINY).log_().mul_(teacher).flatten(1).mean(1)
+        of_outside = (1 - student).clamp_min_(TINY).log_().mul_(1 - teacher).flatten(1).mean(1)
+        if ctx.needs_input_grad[1]:
+            channels, voxels = student.shape[1], student[0].numel()
+            gradient = (student - teacher).div_((1 - student).mul_(student).clamp_min_(TINY)).div_(voxels)
+            gradient.addcmul_(teacher, -2 / (channels * denominator))
+            gradient.addcmul_(student, 2 * numerator / (channels * denominator.square()))
+            ctx.save_for_backward(gradient)
+        return 1 - dice - of_inside - of_outside
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, upstream: Tensor) -> tuple[None, Tensor, None]:
+        (gradient,) = ctx.saved_tensors
+        return None, gradient * upstream.reshape(-1, *[1] * (gradient.ndim - 1)), None
 
 
 class SoftDiceBCE(nn.Module):

@@ -88,6 +88,21 @@ class Teacher:
             )
         return network.eval()
 
+    def tap(self, name: str) -> str:
+        """The layer of its network that its configuration lists under this name in `taps`.
+
+        Raises:
+            ValueError: there is none.
+        """
+        taps = self._parser.get("taps") or {}
+        if name not in taps:
+            self._refuse(
+                f"its config.yaml must name the layer {name!r} in `taps`",
+                sorted(taps),
+                "Train the teacher again, with a file of networks/ that names it, or give the term a layer's own name.",
+            )
+        return str(taps[name])
+
     def check(self, datalist: Datalist, spacing_mm: Any) -> None:
         """Whether it may teach a student of this data and grid.
 

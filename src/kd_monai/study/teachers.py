@@ -50,6 +50,10 @@ class Teachers:
         channels = [[self.modalities.index(name) for name in teacher.modalities] for teacher in self.teachers]
         return MeanNetwork([teacher.network for teacher in self.teachers], channels, self.head).eval()
 
+    def tap(self, name: str) -> str:
+        """The first teacher's layer of this name; terms that compare features refuse several teachers."""
+        return self.teachers[0].tap(name)
+
     def check(self, datalist: Datalist, spacing_mm: Any) -> None:
         """Whether each of them may teach a student of this data and grid.
 
