@@ -36,15 +36,16 @@ def normalise(voxels: torch.Tensor, foreground: tuple[slice, ...]) -> torch.Tens
 
 
 ROUNDING = 1e-4
-"""Share of an image's largest absolute value below which a resampled voxel counts as 0: the weight that interpolation in
-float32 gives to a neighbour by rounding stays below 1e-5."""
+"""Share of an image's largest absolute value below which a resampled voxel counts as 0: the weight that interpolation
+in float32 gives to a neighbour by rounding stays below 1e-5."""
 
 
 def without_rounding(voxels: np.ndarray) -> np.ndarray:
     """Resampled voxels ``(H, W, D)`` whose background is 0 again where only rounding put something.
 
-    Where grids share voxel centres (1 mm to 2 mm) interpolation leaves the neighbours of the brain at 1e-13 (float64) to
-    1e-5 (float32) of its intensities: neither 0 nor tissue, they would move the crop and be normalised to a black rim.
+    Where grids share voxel centres (1 mm to 2 mm) interpolation leaves the neighbours of the brain at 1e-13 (float64)
+    to 1e-5 (float32) of its intensities: neither 0 nor tissue, they would move the crop and be normalised to a black
+    rim.
     """
     absolute = np.abs(voxels, dtype=np.float32)
     return voxels * (absolute > np.float32(ROUNDING) * absolute.max(initial=0))
