@@ -10,6 +10,7 @@ from monai.networks.nets import BasicUNet, DynUNet, SegResNet
 from torch import nn
 
 from kd_monai.networks import lay_out, resolved_memory_format
+from kd_monai.networks.split_convolutions import split_convolutions
 
 
 def unet(width: int) -> nn.Module:
@@ -24,7 +25,6 @@ def unet(width: int) -> nn.Module:
         (unet(8), "cpu", "bf16", "channels_last"),
         (unet(12), "cpu", "bf16", "channels_last"),
         (unet(16), "cpu", "bf16", "contiguous"),  # wider: slower
-        (unet(8), "cpu", "fp32", "contiguous"),
         (unet(8), "cuda", "bf16", "contiguous"),  # not measured
         (DynUNet(3, 1, 3, [3] * 3, [1, 2, 2], [2] * 2, filters=[8, 16, 32]), "cpu", "bf16", "channels_last"),
         (SegResNet(init_filters=8), "cpu", "bf16", "contiguous"),  # group normalisation: slower
@@ -37,6 +37,15 @@ def test_auto_follows_from_the_network_and_not_from_a_clock(
     assert resolved_memory_format(network, device, precision) == expected
 
 
+@pytest.mark.parametrize(("capability", "expected"), [("AVX2", "channels_last"), ("AVX512", "contiguous")])
+def test_in_float32_auto_follows_from_the_processor(
+    capability: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
+    assert resolved_memory_format(unet(8), "cpu", "fp32") == expected
+    assert resolved_memory_format(unet(16), "cpu", "fp32") == "contiguous"
+
+
 def test_a_wish_is_granted_and_an_unknown_one_refused() -> None:
     assert resolved_memory_format(unet(16), "cpu", "fp32", "channels_last") == "channels_last"
     assert resolved_memory_format(unet(8), "cpu", "bf16", "contiguous") == "contiguous"
@@ -46,7 +55,7 @@ def test_a_wish_is_granted_and_an_unknown_one_refused() -> None:
 
 def laid_out(roi_size: tuple[int, int, int], memory_format: str) -> tuple[nn.Module, nn.Module]:
     torch.manual_seed(0)
-    plain = unet(4).eval()
+    plain = split_convolutions(unet(4).eval())  # which has a test of its own
     return plain, lay_out(copy.deepcopy(plain), "cpu", "fp32", roi_size, memory_format)  # type: ignore[arg-type]
 
 

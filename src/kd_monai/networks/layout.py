@@ -10,6 +10,7 @@ from monai.networks.nets.basic_unet import UpCat
 from torch import nn
 
 from kd_monai.networks.shallow_convolutions import spare_shallow_convolutions
+from kd_monai.networks.split_convolutions import split_convolutions
 
 MemoryFormat = Literal["auto", "channels_last", "contiguous"]
 NARROW = 12
@@ -22,10 +23,12 @@ def resolved_memory_format(
 ) -> Literal["channels_last", "contiguous"]:
     """What `memory_format` comes to for this network.
 
-    `auto` is channels_last on a CPU in bf16 for a narrow network with instance normalisation, contiguous otherwise.
-    Of a step's seconds channels_last took 0.64 to 0.82 (BasicUNet and DynUNet of 8 to 12 channels, 48^3 to 128^3), but
-    0.99 to 1.35 at 16 channels or more and with the group normalisation of SegResNet, and 0.90 to 1.26 in float32 (2
-    cores with AVX512-BF16, torch 2.13). Nothing is timed here: the same configuration must give the same weights.
+    `auto` is channels_last on a CPU for a narrow network with instance normalisation, contiguous otherwise and in
+    float32 on a CPU that has AVX-512. Of a step's seconds channels_last took 0.64 to 0.82 (BasicUNet and DynUNet of 8
+    to 12 channels, 48^3 to 128^3, bf16), but 0.99 to 1.35 at 16 channels or more and with the group normalisation of
+    SegResNet, and 0.90 to 1.26 in float32 (2 cores with AVX512-BF16, torch 2.13); on 2 cores with AVX2 alone, in
+    float32, 0.8 (BasicUNet of 8 channels, 64^3). Nothing is timed here: the same configuration must give the same
+    weights.
 
     Args:
         network: read only.
@@ -44,7 +47,8 @@ def resolved_memory_format(
     narrow = bool(widths) and min(widths) <= NARROW
     instance = any(isinstance(module, nn.InstanceNorm3d) for module in network.modules())
     cpu = torch.device(device).type == "cpu"
-    return "channels_last" if cpu and precision == "bf16" and narrow and instance else "contiguous"
+    pays = precision == "bf16" or torch.backends.cpu.get_cpu_capability() == "AVX2"
+    return "channels_last" if cpu and pays and narrow and instance else "contiguous"
 
 
 def lay_out(
@@ -58,7 +62,7 @@ def lay_out(
 
     MONAI's BasicUNet pads every skip connection to the sizes of its upsampled counterpart: a copy and its gradient even
     where nothing is to be padded, as with windows of multiples of 16. Leaving it out changes no value. On a CPU
-    `spare_shallow_convolutions` follows.
+    `spare_shallow_convolutions` and `split_convolutions` follow.
 
     Args:
         network: changed in place.
@@ -77,4 +81,6 @@ def lay_out(
         for module in network.modules():
             if isinstance(module, UpCat):
                 module.is_pad = False
-    return spare_shallow_convolutions(network) if torch.device(device).type == "cpu" else network
+    if torch.device(device).type == "cpu":
+        split_convolutions(spare_shallow_convolutions(network))
+    return network
