@@ -15,7 +15,7 @@ def divergence(
 
     With the `regions` head a Bernoulli KL per voxel and region, ``q log(q / p) + (1 - q) log((1 - q) / (1 - p))``, is
     summed over the regions, which overlap and share no softmax. With the `labels` head it is the categorical
-    ``sum_c q_c log(q_c / p_c)``. Logarithms come from logits (logsigmoid, log_softmax): a saturated output gives
+    ``sum_c q_c log(q_c / p_c)``. Logarithms come from logits (softplus, log_softmax): a saturated output gives
     neither infinity nor NaN.
 
     Args:
@@ -49,13 +49,15 @@ class _Divergence(torch.autograd.Function):
             value = log_q.sub_(log_p).mul_(q)
             difference = log_p.exp_().sub_(q)
         else:
-            q = t.sigmoid()
-            # log((1 - q) / (1 - p)) = log(q / p) - (t - s)
-            value = (s - t).mul_(1 - q).add_(F.logsigmoid(t)).sub_(F.logsigmoid(s))
+            # q (t - s) + softplus(s) - softplus(t); new memory is what costs, so softplus(t) gives its own to q
+            value, q = F.softplus(s), F.softplus(t)
+            value.sub_(q)
+            torch.sigmoid(t, out=q)
+            value.addcmul_(q, t.sub_(s))
             difference = s.sigmoid_().sub_(q)
         share: Tensor | float = 1 / student[0, 0].numel() if weight is None else weight
         if ctx.needs_input_grad[1]:
-            ctx.save_for_backward(difference.mul_(share / temperature))
+            ctx.save_for_backward(difference.mul_(share).div_(temperature))
         # not flatten, which would copy a channels_last tensor
         return value.mul_(share).sum(tuple(range(1, value.ndim)))
 

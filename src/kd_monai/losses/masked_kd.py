@@ -15,6 +15,8 @@ from kd_monai.outputs import Batch, Outputs
 def teacher_advantage(teacher: Tensor, student: Tensor, target: Tensor, head: str) -> Tensor:
     """``m = ReLU(CE_s - CE_t) [teacher correct]``, without gradient; CE against the reference, not tempered.
 
+    The teacher is correct where it holds no other answer for more probable.
+
     Args:
         teacher, student: logits ``B C H W D``.
         target: reference in the head's channels, 0 or 1.
@@ -24,12 +26,16 @@ def teacher_advantage(teacher: Tensor, student: Tensor, target: Tensor, head: st
         ``B 3 H W D`` or ``B 1 H W D``.
     """
     if head == "labels":
-        label = target.argmax(1, keepdim=True)
-        t, s = (z.log_softmax(1).gather(1, label) for z in (teacher, student))
-        return t.sub_(s).clamp_min_(0).mul_(teacher.argmax(1, keepdim=True) == label)
-    positive = target > 0.5
-    t, s = (F.logsigmoid(torch.where(positive, z, -z)) for z in (teacher, student))
-    return t.sub_(s).clamp_min_(0).mul_((teacher > 0) == positive)
+        t = teacher.log_softmax(1)
+        best = t.amax(1, keepdim=True)
+        of_label = t.mul_(target).sum(1, keepdim=True)
+        correct = of_label >= best
+        return of_label.sub_(student.log_softmax(1).mul_(target).sum(1, keepdim=True)).clamp_min_(0).mul_(correct)
+    wrong = 1 - 2 * target  # its product with a logit is the logit of the wrong answer, its softplus that CE
+    against = wrong * student
+    mask = F.softplus(against)
+    torch.mul(wrong, teacher, out=against)
+    return mask.sub_(F.softplus(against)).clamp_min_(0).mul_(against <= 0)
 
 
 def masked_kd(teacher: Tensor, student: Tensor, target: Tensor, head: str, temperature: float = 10.0) -> Tensor:

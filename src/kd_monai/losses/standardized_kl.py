@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx, once_differentiable
 
 from kd_monai.losses.divergence import divergence
 from kd_monai.losses.heads import require_head
@@ -17,8 +18,26 @@ def across_classes(logits: Tensor, smooth: float = 1e-5) -> Tensor:
         logits: ``B C H W D``, float32.
         smooth: added to the variance, so that a voxel with equal logits has a finite gradient.
     """
-    centred = logits - logits.mean(1, keepdim=True)
-    return centred * (centred.square().mean(1, keepdim=True) + smooth).rsqrt()
+    return _AcrossClasses.apply(logits, smooth)
+
+
+class _AcrossClasses(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: FunctionCtx, logits: Tensor, smooth: float) -> Tensor:
+        standard = logits - logits.mean(1, keepdim=True)
+        scale = standard.square().mean(1, keepdim=True).add_(smooth).rsqrt_()
+        standard.mul_(scale)
+        if ctx.needs_input_grad[0]:
+            ctx.save_for_backward(standard, scale)
+        return standard
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, upstream: Tensor) -> tuple[Tensor, None]:
+        standard, scale = ctx.saved_tensors
+        along = (upstream * standard).mean(1, keepdim=True)
+        gradient = upstream - upstream.mean(1, keepdim=True)
+        return gradient.addcmul_(standard, along, value=-1).mul_(scale), None
 
 
 def standardized_kl(teacher: Tensor, student: Tensor, temperature: float = 2.0) -> Tensor:
@@ -41,7 +60,7 @@ def standardized_kl(teacher: Tensor, student: Tensor, temperature: float = 2.0) 
         >>> bool(standardized_kl(10 * z, 10 * z + 3.0) < 1e-5)
         True
     """
-    return temperature**2 * divergence(across_classes(teacher), across_classes(student), "labels", temperature)
+    return temperature**2 * divergence(across_classes(teacher.detach()), across_classes(student), "labels", temperature)
 
 
 class StandardizedKL(nn.Module):
