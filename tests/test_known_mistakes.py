@@ -27,10 +27,15 @@ MISTAKES = {
     "a negative KL: softmax forgotten or applied twice": [
         "losses/test_latent_kl.py::test_zero_at_equality_and_never_negative",
         "losses/test_latent_kl.py::test_agrees_with_scipy",
+        "losses/test_kl.py::test_zero_at_equality_and_never_negative",
+        "losses/test_kl.py::test_agrees_with_scipy",
+        "losses/test_kl.py::test_no_softmax_runs_across_overlapping_regions",
         f"{HERE}::test_a_softmax_applied_twice_would_be_seen",
     ],
     "a batchmean KL, V times the mean on V voxels": [
         "losses/test_latent_kl.py::test_is_a_mean_and_not_a_batchmean_times_voxels",
+        "losses/test_kl.py::test_exclusive_labels_agree_with_ignite",
+        "losses/test_kl.py::test_twice_the_volume_with_the_same_content_keeps_the_value",
         f"{HERE}::test_no_term_grows_with_the_number_of_voxels",
     ],
     "teacher left in train mode": [
@@ -51,6 +56,8 @@ MISTAKES = {
     ],
     "temperature or standardisation along image depth instead of the class axis": [
         "networks/test_heads.py::test_temperature_divides_logits_across_classes_and_not_along_depth",
+        "losses/test_standardized_kl.py::test_logits_are_standardised_across_classes_and_not_along_depth",
+        "losses/test_kl.py::test_classes_are_along_dimension_1_and_not_along_depth",
         f"{HERE}::test_probabilities_do_not_depend_on_other_voxels",
     ],
     "labels scored where regions are meant": [

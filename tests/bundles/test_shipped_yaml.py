@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import math
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,13 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import yaml
 from monai.bundle import ConfigParser
 
 from kd_monai.study.export import export_bundle
 from kd_monai.study.launch import evaluate, train
+from kd_monai.study.methods import heads_needed
 from kd_monai.study.predict import predict
 from kd_monai.study.roles import train_baseline, train_student, train_teacher
 from kd_monai.study.run_folder import RunFolder
@@ -32,6 +36,9 @@ KINDS = ("recipes", "networks", "methods")
 OVERLAYS = [
     (bundle, path) for bundle in BOTH for kind in KINDS for path in sorted((bundle / "configs" / kind).glob("*.yaml"))
 ]
+METHODS = [path for _, path in OVERLAYS if path.parent.name == "methods" and path.stem not in ("baseline", "kdnet")]
+"""Run without what these two show: validation, pictures, tracking and checkpoints know nothing of a method."""
+WHOLE_RUNS = [(bundle, path) for bundle, path in OVERLAYS if path not in METHODS]
 WHOLE = ("train.yaml", "evaluate.yaml", "inference.yaml", "multi_gpu_train.yaml")
 """Run by the tests that bear their names."""
 
@@ -87,18 +94,53 @@ def run_network(folder: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("bundle", "overlay"), OVERLAYS, ids=[f"{bundle.name}-{path.stem}" for bundle, path in OVERLAYS]
+    ("bundle", "overlay"), WHOLE_RUNS, ids=[f"{bundle.name}-{path.stem}" for bundle, path in WHOLE_RUNS]
 )
 def test_overlay_trains(bundle: Path, overlay: Path, trained: Train) -> None:
     run = trained(bundle, overlay)
     assert json.loads((run.path / "run.json").read_text())["status"] == "FINISHED"
     losses = metrics(run.path, "train/loss")
     assert all(map(math.isfinite, losses.values()))
-    terms = ["segmentation", *(["soft_dice_bce", "latent_kl"] if run.record["role"] == "student" else [])]
+    own = ConfigParser.load_config_files([bundle / "configs" / "train.yaml", overlay]).get("terms") or {}
+    terms = ["segmentation", *own]
     assert {key for key, _ in losses} == {"train/loss", *(f"train/loss/{term}" for term in terms)}
     expected = config(overlay).get("network_def", {"_target_": "monai.networks.nets.BasicUNet"})
     if isinstance(expected, dict):
         assert run.config["network_def"]["_target_"] == expected["_target_"]
+
+
+@pytest.fixture(scope="module")
+def teacher_of(trained: Train) -> Callable[[str], RunFolder]:
+    """A finished teacher of this head."""
+    return cache(lambda head: trained(TEACHER, head=head))
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda path: path.stem)
+def test_method_trains(
+    method: Path, teacher_of: Callable[[str], RunFolder], phantom: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Two steps of the shipped trainer, teacher, loss and optimiser; the student moves and the teacher does not."""
+    out = tmp_path_factory.getbasetemp() / "methods"  # one disk cache for all methods
+    settings = {**TINY, "head": next(iter(heads_needed(config(method)).values()), "regions"), "cache": "disk"}
+    teacher = str(teacher_of(settings["head"]).path)
+    parser = ConfigParser()
+    parser.read_config([STUDENT / "configs" / "train.yaml", method])
+    parser.update({**settings, "dataset_dir": str(phantom), "output_dir": str(out), "teacher": teacher})
+    handlers = parser["train"]["handlers"][:2]
+    assert [handler["_target_"].rpartition(".")[2] for handler in handlers] == ["EpochSeedHandler", "RaiseOnNaN"]
+    parser["train#handlers"] = handlers
+    network, handler = parser.get_parsed_content("network_def"), parser.get_parsed_content("teacher_handler")
+    trainer, loss = parser.get_parsed_content("train#trainer"), parser.get_parsed_content("loss")
+    before = [copy.deepcopy(part.state_dict()) for part in (network, handler.teacher)]
+    handler.attach(trainer)
+    trainer.run()
+    assert trainer.state.iteration == TINY["steps_per_epoch"]
+    assert loss.named.keys() == {"segmentation", *parser["terms"]}
+    assert all(value.isfinite() for value in loss.named.values())
+    after = [part.state_dict() for part in (network, handler.teacher)]
+    moved, kept = ([torch.equal(a[name], b[name]) for name in a] for a, b in zip(before, after, strict=True))
+    assert not all(moved)
+    assert all(kept)
 
 
 @pytest.mark.parametrize(

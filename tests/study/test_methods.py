@@ -9,7 +9,7 @@ import yaml
 from monai.bundle import ConfigParser
 
 from kd_monai.study.launch import STUDENT, overlay
-from kd_monai.study.methods import check_methods
+from kd_monai.study.methods import check_heads, check_methods, heads_needed
 
 BASE = STUDENT / "configs" / "train.yaml"
 TERM = {"weight": 1.0, "term": {"_target_": "kd_monai.losses.SoftDiceBCE"}}
@@ -76,7 +76,8 @@ def test_the_baseline_stands_alone(names: str) -> None:
 
 
 def test_an_unknown_name_is_refused_with_those_there_are() -> None:
-    for kind, known in (("method", "baseline, kdnet"), ("recipe", "paper, quick, study")):
+    methods = ", ".join(sorted(path.stem for path in (STUDENT / "configs" / "methods").iterdir()))
+    for kind, known in (("method", methods), ("recipe", "paper, quick, study")):
         with pytest.raises(ValueError, match=rf"{kind.upper()} must be one of {known}.*got 'kd-net'"):
             overlay(STUDENT, kind, "kd-net")
 
@@ -84,3 +85,21 @@ def test_an_unknown_name_is_refused_with_those_there_are() -> None:
 def test_a_file_of_the_users_own_is_taken_by_its_path(tmp_path: Path) -> None:
     path = method(tmp_path, "mine", **added("pairwise"))
     assert overlay(STUDENT, "method", str(path)) == path
+
+
+def test_a_term_of_one_head_is_refused_with_the_other_and_taken_with_its_own() -> None:
+    files = [BASE, overlay(STUDENT, "method", "standardized")]
+    with pytest.raises(
+        ValueError, match=r"'standardized_kl' of .*standardized\.yaml reads.*'regions'.*SET=head=labels"
+    ):
+        check_heads(files, {})
+    check_heads(files, {"head": "labels"})
+    check_heads([BASE, overlay(STUDENT, "recipe", "paper"), files[1]], {})
+
+
+def test_terms_of_either_head_need_none_whatever_stands_in_their_place() -> None:
+    assert heads_needed(ConfigParser.load_config_file(BASE)) == {}
+    assert heads_needed({"terms": None}) == {}
+    assert (
+        heads_needed({"terms": {"one": {"weight": 1, "term": None}, "two": {"weight": 1, "term": "@elsewhere"}}}) == {}
+    )

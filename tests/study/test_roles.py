@@ -68,6 +68,15 @@ def test_a_teacher_that_is_named_is_taken(launches: Launches) -> None:
     assert (bundle, overrides["teacher"]) == (STUDENT, "runs/mine")
 
 
+@pytest.mark.parametrize("verb", [roles.train_teacher, roles.train_baseline, roles.train_student])
+def test_a_method_of_another_head_is_refused_before_anything_is_trained(verb: Any, launches: Launches) -> None:
+    with pytest.raises(ValueError, match="SET=head=labels"):
+        verb(given("--method", "standardized"))
+    assert not launches.calls
+    verb(given("--method", "standardized", "--set", "head=labels"))
+    assert {overrides["head"] for _, _, overrides in launches.calls} == {"labels"}
+
+
 def test_the_method_baseline_is_the_baseline(launches: Launches) -> None:
     roles.train_student(given("--method", "baseline"))
     assert [files for _, files, _ in launches.calls] == [["quick", "baseline"]]

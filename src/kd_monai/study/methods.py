@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from pydoc import locate
+from typing import Any
 
 from monai.bundle import ConfigParser
 
@@ -52,3 +54,36 @@ def check_methods(base: Path, overlays: Sequence[Path]) -> None:
         raise ValueError(
             f"One method sets the segmentation weight; got {', '.join(map(str, weighted))}. Remove it from all but one."
         )
+
+
+def heads_needed(config: Mapping[str, Any]) -> dict[str, str]:
+    """Term -> the one head it reads (its class's `needs_head`), of those that do not read either.
+
+    Args:
+        config: of a training, or of a method alone.
+    """
+    terms = {name: entry.get("term") for name, entry in (config.get("terms") or {}).items()}
+    classes = {name: locate(term["_target_"]) for name, term in terms.items() if isinstance(term, Mapping)}
+    return {name: cls.needs_head for name, cls in classes.items() if hasattr(cls, "needs_head")}
+
+
+def check_heads(files: Sequence[Path], overrides: Mapping[str, Any]) -> None:
+    """Whether every term reads the head that is going to be trained.
+
+    Teacher, baseline and student share the head, so a method cannot choose one; asked here, nothing is trained in vain.
+
+    Args:
+        files: ``train.yaml`` and the overlays of a student.
+        overrides: configuration id -> value.
+
+    Raises:
+        ValueError: a term reads another head.
+    """
+    config = ConfigParser.load_config_files(list(files))
+    head = overrides.get("head", config["head"])
+    for name, needed in heads_needed(config).items():
+        if needed != head:
+            raise ValueError(
+                f"Term {name!r} of {files[-1]} reads the head {needed!r}; this training has {head!r}. Train teacher, "
+                f"baseline and student with SET=head={needed} (--set), or choose another METHOD."
+            )

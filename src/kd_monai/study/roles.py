@@ -16,7 +16,7 @@ from kd_monai.study.beside import beside
 from kd_monai.study.compare import compare
 from kd_monai.study.evaluated_run import EvaluatedRun
 from kd_monai.study.launch import STUDENT, TEACHER, overlay, train
-from kd_monai.study.methods import check_methods
+from kd_monai.study.methods import check_heads, check_methods
 from kd_monai.study.run_folder import RunFolder
 from kd_monai.study.score import score
 from kd_monai.study.settings import fitting
@@ -53,7 +53,9 @@ def _train(
     # every run that the command may train: an unknown METHOD or --set is refused before the teacher is trained
     stacks = [(TEACHER, _overlays(TEACHER, given)), (STUDENT, _overlays(STUDENT, given, given.method))]
     others = [[other / "configs" / "train.yaml", *files] for other, files in stacks]
-    overrides = fitting(overrides_of(given), [bundle / "configs" / "train.yaml", *overlays], others, fixed)
+    wanted = overrides_of(given)
+    overrides = fitting(wanted, [bundle / "configs" / "train.yaml", *overlays], others, fixed)
+    check_heads(others[-1], wanted)
     # a file of the user's names its runs, or they would be filed as quick
     named = {"recipe": Path(given.recipe).stem} if given.recipe.endswith((".yaml", ".yml")) else {}
     return train(bundle, overlays, {**overrides, **named, **more})
