@@ -12,7 +12,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from tiny import hashes, pipeline, variables
+from tiny import STUDENT, hashes, pipeline, variables
+
+METHODS = ", ".join(sorted(path.stem for path in (STUDENT / "configs" / "methods").iterdir()))
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +142,7 @@ def test_subject_in_two_folds_is_refused(
     [
         ({"modality": "t1c"}, "t1, t1ce, t2, flair"),
         ({"teacher_modalities": "t1-t9"}, "t1, t1ce, t2, flair"),
-        ({"method": "kdnte"}, "METHOD must be one of baseline, kdnet or the path of a YAML file; got 'kdnte'. Choose"),
+        ({"method": "kdnte"}, f"METHOD must be one of {METHODS} or the path of a YAML file; got 'kdnte'. Choose"),
         ({"recipe": "fast"}, "RECIPE must be one of paper, quick, study"),
         ({"network": "unet"}, "NETWORK must be one of basicunet, dynunet, segresnet"),
         ({"labels": "brats2019"}, "LABELS must be auto or one of"),

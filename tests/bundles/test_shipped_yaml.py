@@ -18,6 +18,7 @@ import pytest
 import yaml
 from monai.bundle import ConfigParser
 
+from kd_monai import losses as kd_losses
 from kd_monai.study.export import export_bundle
 from kd_monai.study.launch import evaluate, train
 from kd_monai.study.predict import predict
@@ -34,6 +35,10 @@ OVERLAYS = [
 ]
 WHOLE = ("train.yaml", "evaluate.yaml", "inference.yaml", "multi_gpu_train.yaml")
 """Run by the tests that bear their names."""
+
+PENDING = pytest.mark.xfail(
+    not {"Consistency", "KL", "MaskedKD"} <= set(kd_losses.__all__), reason="terms that are yet to come", strict=True
+)
 
 both = pytest.mark.parametrize("bundle", BOTH, ids=lambda path: path.name)
 Train = Callable[..., RunFolder]
@@ -87,14 +92,17 @@ def run_network(folder: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("bundle", "overlay"), OVERLAYS, ids=[f"{bundle.name}-{path.stem}" for bundle, path in OVERLAYS]
+    ("bundle", "overlay"),
+    [pytest.param(*item, marks=PENDING if item[1].stem in ("acn", "pmkl", "protokd") else ()) for item in OVERLAYS],
+    ids=[f"{bundle.name}-{path.stem}" for bundle, path in OVERLAYS],
 )
 def test_overlay_trains(bundle: Path, overlay: Path, trained: Train) -> None:
     run = trained(bundle, overlay)
     assert json.loads((run.path / "run.json").read_text())["status"] == "FINISHED"
     losses = metrics(run.path, "train/loss")
     assert all(map(math.isfinite, losses.values()))
-    terms = ["segmentation", *(["soft_dice_bce", "latent_kl"] if run.record["role"] == "student" else [])]
+    own = ConfigParser.load_config_files([bundle / "configs" / "train.yaml", overlay]).get("terms") or {}
+    terms = ["segmentation", *own]
     assert {key for key, _ in losses} == {"train/loss", *(f"train/loss/{term}" for term in terms)}
     expected = config(overlay).get("network_def", {"_target_": "monai.networks.nets.BasicUNet"})
     if isinstance(expected, dict):

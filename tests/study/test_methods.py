@@ -76,7 +76,8 @@ def test_the_baseline_stands_alone(names: str) -> None:
 
 
 def test_an_unknown_name_is_refused_with_those_there_are() -> None:
-    for kind, known in (("method", "baseline, kdnet"), ("recipe", "paper, quick, study")):
+    methods = ", ".join(sorted(path.stem for path in (STUDENT / "configs" / "methods").iterdir()))
+    for kind, known in (("method", methods), ("recipe", "paper, quick, study")):
         with pytest.raises(ValueError, match=rf"{kind.upper()} must be one of {known}.*got 'kd-net'"):
             overlay(STUDENT, kind, "kd-net")
 

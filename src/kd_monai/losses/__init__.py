@@ -1,9 +1,47 @@
 """Segmentation loss, the weighted sum, and one distillation term per file."""
 
+from kd_monai.losses.adapter import Adapter
+from kd_monai.losses.attention import Attention, attention
+from kd_monai.losses.channel_wise import ChannelWise, channel_wise
+from kd_monai.losses.content import Content, content
+from kd_monai.losses.contrastive import Contrastive, contrastive
 from kd_monai.losses.critic import Critic
 from kd_monai.losses.distillation import DistillationLoss
+from kd_monai.losses.feature_regression import FeatureRegression
+from kd_monai.losses.feature_term import FeatureTerm
+from kd_monai.losses.gram import Gram, gram
 from kd_monai.losses.latent_kl import LatentKL, latent_kl
+from kd_monai.losses.pairwise import Pairwise, pairwise
+from kd_monai.losses.prototype import Prototype, prototype
 from kd_monai.losses.segmentation import SegmentationLoss
 from kd_monai.losses.soft_dice_bce import SoftDiceBCE, soft_dice_bce
+from kd_monai.losses.vid import VID, vid
 
-__all__ = ["Critic", "DistillationLoss", "LatentKL", "SegmentationLoss", "SoftDiceBCE", "latent_kl", "soft_dice_bce"]
+__all__ = [
+    "VID",
+    "Adapter",
+    "Attention",
+    "ChannelWise",
+    "Content",
+    "Contrastive",
+    "Critic",
+    "DistillationLoss",
+    "FeatureRegression",
+    "FeatureTerm",
+    "Gram",
+    "LatentKL",
+    "Pairwise",
+    "Prototype",
+    "SegmentationLoss",
+    "SoftDiceBCE",
+    "attention",
+    "channel_wise",
+    "content",
+    "contrastive",
+    "gram",
+    "latent_kl",
+    "pairwise",
+    "prototype",
+    "soft_dice_bce",
+    "vid",
+]
