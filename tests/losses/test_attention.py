@@ -29,7 +29,7 @@ def test_zero_at_equality_and_at_every_multiple_and_never_negative() -> None:
 def test_apart_it_is_two_on_any_number_of_voxels() -> None:
     """A mean over voxels would be about 1e-5 of this on a patch, and teach nothing."""
     for side in (2, 8, 16):
-        teacher, student = torch.zeros(2, 1, 1, 1, 3, side, side, side)
+        teacher, student = torch.zeros(2, 1, 3, side, side, side)
         teacher[:, :, : side // 2] = 1
         student[:, :, side // 2 :] = 1
         torch.testing.assert_close(attention(teacher, student), torch.tensor([2.0]))

@@ -33,8 +33,10 @@ def contrastive(teacher: Tensor, student: Tensor, regions: Tensor, margin: float
 
     Source: PMKL (Chen et al., IEEE TMI 2021), margin contrastive loss of Hadsell et al. 2006.
     """
-    v, present = part_means(teacher, exclusive_parts(regions, teacher.shape[2:]))
-    u, _ = part_means(student, exclusive_parts(regions, student.shape[2:]))
+    parts = exclusive_parts(regions, teacher.shape[2:])
+    v, present = part_means(teacher, parts)
+    same = student.shape[2:] == teacher.shape[2:]
+    u, _ = part_means(student, parts if same else exclusive_parts(regions, student.shape[2:]))
     differences = unit(u, 2).unsqueeze(2) - unit(v, 2).unsqueeze(1)  # B, student's class, teacher's class, K
     own = differences.diagonal(dim1=1, dim2=2).square().sum(1) * present
     pairs = present.unsqueeze(2) & present.unsqueeze(1) & ~torch.eye(4, dtype=torch.bool, device=present.device)

@@ -1,4 +1,4 @@
-"""What terms on features share: the check of shapes, resampling, and unit length."""
+"""What terms on features share: checks of shapes, resampling, a list of voxels, and unit length."""
 
 from __future__ import annotations
 
@@ -54,6 +54,11 @@ def resample(features: Tensor, size: Sequence[int]) -> Tensor:
     if features.shape[2:] == torch.Size(size):
         return features
     return F.interpolate(features, size=tuple(size), mode="trilinear", align_corners=False)
+
+
+def voxels(features: Tensor) -> Tensor:
+    """Features ``B K h w d`` as ``B V K``: a view, in contiguous and in channels_last format."""
+    return features.movedim(1, -1).flatten(1, 3)
 
 
 def unit(features: Tensor, dim: int) -> Tensor:

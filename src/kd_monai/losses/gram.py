@@ -8,13 +8,14 @@ import torch
 from torch import Tensor
 
 from kd_monai.losses.feature_term import Alike, FeatureTerm
+from kd_monai.losses.features import voxels
 from kd_monai.outputs import Batch
 
 
 def gram_matrix(features: Tensor) -> Tensor:
     """``G = F F^T / V`` of each sample, ``B K K``, of features ``B K h w d`` with V voxels."""
-    flat = features.flatten(2)
-    return torch.bmm(flat, flat.transpose(1, 2)) / flat.shape[2]
+    flat = voxels(features)
+    return torch.bmm(flat.transpose(1, 2), flat) / flat.shape[1]
 
 
 def gram(teacher: Tensor, student: Tensor) -> Tensor:

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from kd_monai.losses.features import voxels
+
 SMALLEST = 1e-6
 """Below the share that one voxel of the label has of any layer's voxel: divides the sum over an absent part, 0."""
 
@@ -44,5 +46,5 @@ def part_means(features: Tensor, parts: Tensor) -> tuple[Tensor, Tensor]:
         parts: shares ``B 4 h w d`` of `exclusive_parts`.
     """
     volume = parts.sum((2, 3, 4))
-    sums = torch.einsum("bkhwd,bchwd->bck", features, parts)
+    sums = torch.bmm(parts.flatten(2), voxels(features))
     return sums / volume.clamp_min(SMALLEST).unsqueeze(2), volume > 0

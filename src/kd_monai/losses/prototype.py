@@ -8,28 +8,30 @@ import torch
 from torch import Tensor
 
 from kd_monai.losses.feature_term import Alike, FeatureTerm
-from kd_monai.losses.features import FLOOR, resample, unit
+from kd_monai.losses.features import FLOOR, resample, unit, voxels
 from kd_monai.losses.parts import exclusive_parts, part_means
 from kd_monai.outputs import Batch
 
 
-def prototype_cosines(features: Tensor, regions: Tensor) -> tuple[Tensor, Tensor]:
-    """Cosine of each voxel's feature with each class's prototype, ``B 4 h w d``, and which classes there are, ``B 4``.
+def prototype_cosines(features: Tensor, parts: Tensor) -> Tensor:
+    """Cosine of each voxel's feature with each class's prototype, ``B V 4``; 0 for a class that the sample lacks.
 
     Args:
         features: ``B K h w d``.
-        regions: float ``B 3 H W D`` (TC, WT, ET), brought to the features' grid by area (`exclusive_parts`).
+        parts: shares of the classes in each voxel, ``B 4 h w d``.
     """
-    prototypes, present = part_means(features, exclusive_parts(regions, features.shape[2:]))
-    length = torch.linalg.vector_norm(features, dim=1, keepdim=True).clamp_min(FLOOR)
-    return torch.einsum("bck,bkhwd->bchwd", unit(prototypes, 2), features) / length, present
+    prototypes, _ = part_means(features, parts)
+    flat = voxels(features)
+    length = torch.linalg.vector_norm(flat, dim=2, keepdim=True).clamp_min(FLOOR)
+    return torch.bmm(flat, unit(prototypes, 2).transpose(1, 2)) / length
 
 
 def prototype(teacher: Tensor, student: Tensor, regions: Tensor) -> Tensor:
     """``mean_c mean_v (cos(f_t(v), m_t(c)) - cos(f_s(v), m_s(c)))^2`` of each sample.
 
-    ``m(c)`` is the mean feature over class c: background, WT - TC, TC - ET, ET. A class that a sample lacks is left out
-    of that sample's mean, and of no other's. A student's maps of another size are resampled to the teacher's.
+    ``m(c)`` is the mean feature over class c: background, WT - TC, TC - ET, ET, the label being brought to the layer's
+    grid by area (`exclusive_parts`). A class that a sample lacks is left out of that sample's mean, and of no other's.
+    A student's maps of another size are resampled to the teacher's.
 
     Args:
         teacher, student: features ``B K h w d``, float32; channels and sizes may differ.
@@ -40,9 +42,14 @@ def prototype(teacher: Tensor, student: Tensor, regions: Tensor) -> Tensor:
 
     Source: ProtoKD (Wang et al., ICASSP 2023), intra-class and inter-class feature variation.
     """
-    of_teacher, present = prototype_cosines(teacher, regions)
-    of_student, _ = prototype_cosines(student, regions)
-    squares = (of_teacher - resample(of_student, teacher.shape[2:])).square().flatten(2).mean(2)
+    size, own = teacher.shape[2:], student.shape[2:]
+    parts = exclusive_parts(regions, size)
+    of_teacher = prototype_cosines(teacher, parts)
+    of_student = prototype_cosines(student, parts if own == size else exclusive_parts(regions, own))
+    if own != size:
+        of_student = voxels(resample(of_student.transpose(1, 2).unflatten(2, own), size))
+    present = parts.flatten(2).any(2)
+    squares = (of_teacher - of_student).square().mean(1)
     return (squares * present).sum(1) / present.sum(1)
 
 
