@@ -36,6 +36,7 @@ MISTAKES = {
         "losses/test_latent_kl.py::test_is_a_mean_and_not_a_batchmean_times_voxels",
         "losses/test_kl.py::test_exclusive_labels_agree_with_ignite",
         "losses/test_kl.py::test_twice_the_volume_with_the_same_content_keeps_the_value",
+        "losses/test_feature_term.py::test_does_not_grow_with_the_number_of_voxels",
         f"{HERE}::test_no_term_grows_with_the_number_of_voxels",
     ],
     "teacher left in train mode": [
@@ -51,6 +52,7 @@ MISTAKES = {
         "test_learning_rate.py::test_the_papers_rate_falls_to_a_fifth_after_50_epochs_without_a_lower_validation_loss",
     ],
     "a class skipped unless the whole batch has it": [
+        "losses/test_prototype.py::test_a_class_that_one_sample_has_counts_for_that_sample",
         f"{HERE}::test_a_class_that_one_sample_has_counts_for_that_sample",
         f"{HERE}::test_a_region_that_one_case_has_counts_in_validation",
     ],
@@ -71,6 +73,7 @@ MISTAKES = {
     ],
     "one modality mask for a whole batch": [
         "handlers/test_prepare.py::test_every_sample_of_a_batch_keeps_its_own_voxels",
+        "losses/test_feature_term.py::test_splitting_the_batch_changes_nothing",
         f"{HERE}::test_no_sample_of_a_batch_depends_on_another",
     ],
 }

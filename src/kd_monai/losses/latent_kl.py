@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from kd_monai.losses.features import require_same_shape
-from kd_monai.outputs import Batch, Outputs
+from kd_monai.losses.feature_term import FeatureTerm
+from kd_monai.outputs import Batch
 
 Axis = Literal["whole", "channel", "space"]
 
@@ -44,14 +44,13 @@ def latent_kl(teacher: Tensor, student: Tensor, axis: Axis = "whole") -> Tensor:
     return (log_q.exp() * (log_q - log_p)).sum(-1).mean(1)
 
 
-class LatentKL(nn.Module):
+class LatentKL(FeatureTerm):
     """`latent_kl` between a layer of the teacher and a layer of the student.
 
     Args:
         teacher_layer, student_layer: tapped layers, for example BasicUNet's bottleneck ``down_4``.
         axis: what the softmax runs over.
-        adapter: compare the teacher with a learned 1 x 1 x 1 convolution of the student, from the student's channels to
-            the teacher's; for networks of different widths.
+        adapter: see `FeatureTerm`.
 
     Raises:
         ValueError: an unknown axis.
@@ -64,36 +63,11 @@ class LatentKL(nn.Module):
         axis: Axis = "whole",
         adapter: bool = False,
     ) -> None:
-        super().__init__()
+        super().__init__(teacher_layer, student_layer, adapter)
         if axis not in get_args(Axis):
             raise ValueError(f"`axis` of latent_kl must be one of {list(get_args(Axis))}; got {axis!r}.")
-        self.teacher_layer, self.student_layer, self.axis = teacher_layer, student_layer, axis
-        self.learned = adapter
-        self.adapter: nn.Module = nn.Identity()
+        self.axis = axis
 
-    @property
-    def pairs(self) -> list[tuple[str, str]]:
-        """(teacher, student) layers that are compared."""
-        return [(self.teacher_layer, self.student_layer)]
-
-    def build(self, student: Outputs, teacher: Outputs) -> None:
-        """Make the adapter, for the channels of these outputs."""
-        channels = student.feature(self.student_layer).shape[1], teacher.feature(self.teacher_layer).shape[1]
-        self.adapter = nn.Conv3d(*channels, kernel_size=1)
-
-    def check(self, student: Outputs, teacher: Outputs) -> None:
-        """Whether it can compare the two.
-
-        Raises:
-            ValueError: the layers' shapes differ.
-        """
-        adapted = self.adapter(student.feature(self.student_layer))
-        require_same_shape(
-            (self.teacher_layer, teacher.feature(self.teacher_layer)), (self.student_layer, adapted), "`adapter: true`"
-        )
-
-    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+    def compare(self, teacher: Tensor, student: Tensor, batch: Batch) -> Tensor:
         """One value per sample, ``B``."""
-        with torch.autocast(student.logits.device.type, enabled=False):
-            adapted = self.adapter(student.feature(self.student_layer))
-            return latent_kl(teacher.feature(self.teacher_layer), adapted, self.axis)
+        return latent_kl(teacher, student, self.axis)
