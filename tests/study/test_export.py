@@ -17,7 +17,7 @@ import yaml
 from monai.bundle import ConfigParser
 from torch import nn
 
-from kd_monai.networks import openvino_is_installed
+from kd_monai.networks import MultiResUNet, openvino_is_installed
 from kd_monai.study import export
 from kd_monai.study.export import export_bundle
 from kd_monai.study.verify import verify_properties, verify_static
@@ -178,6 +178,54 @@ def test_exported_student_runs_where_kd_monai_is_missing(head: str, tmp_path: Pa
     assert labels.shape == (40, 45, 50)
     assert set(np.unique(labels)) <= {0, 1, 2, 3}
     assert labels.any()
+
+
+MULTIRES = {
+    "_target_": "kd_monai.networks.MultiResUNet",
+    "in_channels": "$len(@modalities)",
+    "out_channels": "$@head_of.out_channels",
+    "filters": "@width",
+}
+
+
+def test_program_takes_batches_and_windows_of_every_size(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", network_def=MULTIRES, width=4)
+    bundle = export_bundle(run, STUDENT, tmp_path / "bundle")
+    verify_static(bundle, BUNDLES / "schema")
+    network = MultiResUNet(1, 3, filters=4)
+    network.load_state_dict(torch.load(run / "model.pt"))
+    program = torch.export.unflatten(torch.export.load(bundle / "models" / "model.pt2"))
+    assert program.state_dict().keys() == network.state_dict().keys()
+    for shape in ((1, 1, 32, 32, 32), (3, 1, 32, 48, 64)):
+        image = torch.rand(shape)
+        with torch.no_grad():
+            torch.testing.assert_close(program(image), network(image))
+    assert (bundle / "models" / "model.xml").is_file() == openvino_is_installed()
+
+
+@pytest.mark.slow
+def test_multiresunet_runs_where_kd_monai_is_missing(tmp_path: Path) -> None:
+    bundle = export_bundle(
+        make_run(tmp_path / "run", network_def=MULTIRES, width=4, spacing_mm=None), STUDENT, tmp_path / "bundle"
+    )
+    assert "kd_monai" not in (bundle / "configs" / "inference.yaml").read_text().split("# --- how the network", 1)[1]
+    labels = infer_without_kd_monai(bundle, "inference.yaml", tmp_path)
+    assert labels.shape == (40, 45, 50)
+    assert len(np.unique(labels)) > 1
+    (bundle / "models" / "model.xml").unlink(missing_ok=True)
+    torchs = infer_without_kd_monai(bundle, "inference.json", tmp_path)
+    assert (labels != torchs).mean() < 1e-3
+
+
+def test_what_a_network_imports_beyond_monai_is_named(tmp_path: Path) -> None:
+    definition = {
+        "_target_": "monai.networks.nets.SwinUNETR", "in_channels": 1, "out_channels": 3, "feature_size": 12,
+        "depths": [1, 1, 1, 1],
+    }  # fmt: skip
+    run = make_run(tmp_path / "run", network_def=definition, roi_size=[32, 32, 64])
+    bundle = export_bundle(run, STUDENT, tmp_path / "bundle")
+    metadata = json.loads((bundle / "configs" / "metadata.json").read_text())
+    assert list(metadata["required_packages_version"]) == ["nibabel", "pytorch-ignite", "einops"]
 
 
 @pytest.mark.slow

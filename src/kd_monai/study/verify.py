@@ -20,6 +20,8 @@ SCHEMA = "meta_schema_20240725.json"
 def verify_static(bundle: Path, schemas: Path) -> None:
     """Metadata against its schema, network against its metadata, TorchScript export; nothing is downloaded.
 
+    A bundle whose network is an exported program has nothing to export: it is loaded and run.
+
     Args:
         bundle: a template, or an exported bundle whose own weights are then used.
         schemas: folder of the metadata schema.
@@ -33,7 +35,11 @@ def verify_static(bundle: Path, schemas: Path) -> None:
             f"MONAI would download the metadata schema where {schemas / SCHEMA} is missing. Restore the file."
         )
     verify_metadata(meta_file=metadata, filepath=str(schemas / SCHEMA))
-    verify_net_in_out("network_def", meta_file=metadata, config_file=inference, device="cpu")
+    place = {"bundle_root": str(bundle)}  # an exported program lies there
+    verify_net_in_out("network_def", meta_file=metadata, config_file=inference, device="cpu", **place)
+    if (bundle / "models" / "model.pt2").is_file():
+        logger.info("%s: metadata and network pass; the network is an exported program", bundle.name)
+        return
     with tempfile.TemporaryDirectory() as folder:
         weights, program = bundle / "models" / "model.pt", Path(folder) / "model.ts"
         if not weights.is_file():
