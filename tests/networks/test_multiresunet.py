@@ -99,6 +99,7 @@ def test_too_few_filters_are_refused() -> None:
         MultiResUNet(1, 3, filters=3)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not openvino_is_installed(), reason="the extra [fast] is not installed")
 def test_openvino_says_the_same_for_every_size() -> None:
     torch.manual_seed(0)
