@@ -9,7 +9,8 @@ LABELS ?=#              label convention: auto, brats2018, brats2023, brats2024,
 MODALITY ?=#            what the student reads: t1, t1ce, t2, flair, or a '-'-joined subset (t1ce)
 TEACHER_MODALITIES ?=#  what the teacher reads (t1-t1ce-t2-flair)
 METHOD ?=#              baseline, kdnet, hinton, ...: a file of the student's configs/methods (kdnet)
-NETWORK ?=#             basicunet, dynunet, segresnet (basicunet)
+NETWORK ?=#             basicunet, dynunet, segresnet, multiresunet, swinunetr (basicunet)
+TEACHER_NETWORK ?=#     the teacher's own (NETWORK)
 RECIPE ?=#              paper, study, quick (quick)
 FOLD ?=#                test fold, or all (0)
 FOLDS ?=#               number of folds (3)
@@ -23,6 +24,7 @@ OUT ?= runs#            where runs are written
 FORCE ?=#               1 does again what is done
 TEACHER ?=#             run folder of a teacher, in place of training one
 SET ?=#                 id=value of the bundle's configuration, several with a space between: width=12 learning_rate=0.001
+TEACHER_SET ?=#         the same for the teacher alone, over SET
 INPUT ?=#               predict: a NIfTI file, or a folder
 RUN ?=#                 predict, evaluate: run folder of the student (or teacher)
 PROBABILITIES ?=#       predict: 1 writes probabilities of TC, WT, ET
@@ -76,13 +78,13 @@ lower = $(shell echo $(1) | tr 'A-Z_' 'a-z-')
 option = $(if $(strip $($(1))),--$(call lower,$(1)) '$(strip $($(1)))')
 DATA := $(or $(strip $(DATA)),$(PHANTOM))
 options = $(strip $(foreach name,$(1),$(call option,$(name))))
-settings = $(foreach pair,$(SET),--set '$(pair)')
+settings = $(foreach pair,$(SET),--set '$(pair)') $(foreach pair,$(TEACHER_SET),--teacher-set '$(pair)')
 training = $(strip $(call options,$(TRAINING)) $(settings))
 # eight subjects of full size
 BENCH_PHANTOM := data/phantom-1mm-8
 BENCH_DATA := $(or $(GIVEN_DATA),$(BENCH_PHANTOM))
 WRITE_PHANTOM = $(PY) pipelines/phantom.py --out '$(PHANTOM)' --subjects $(SUBJECTS) --spacing-mm $(SPACING_MM) && touch '$(PHANTOM)/.complete'
-TRAINING := DATA LABELS MODALITY TEACHER_MODALITIES METHOD NETWORK RECIPE FOLD FOLDS SPLIT SEED EPOCHS N_SUBJECTS DEVICE CACHE OUT FORCE TEACHER
+TRAINING := DATA LABELS MODALITY TEACHER_MODALITIES METHOD NETWORK TEACHER_NETWORK RECIPE FOLD FOLDS SPLIT SEED EPOCHS N_SUBJECTS DEVICE CACHE OUT FORCE TEACHER
 
 .PHONY: help install demo teacher baseline student evaluate compare predict mlflow phantom verify-bundles bench test lint
 help: ## print the verbs

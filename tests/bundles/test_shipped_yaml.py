@@ -21,6 +21,7 @@ import torch
 import yaml
 from monai.bundle import ConfigParser
 
+from kd_monai.networks import openvino_is_installed
 from kd_monai.study.export import export_bundle
 from kd_monai.study.launch import evaluate, train
 from kd_monai.study.methods import heads_needed
@@ -33,6 +34,7 @@ from tiny import BUNDLES, STUDENT, TEACHER, TINY, bundle_command, environment, m
 
 BOTH = (TEACHER, STUDENT)
 KINDS = ("recipes", "networks", "methods")
+NETWORKS = ("dynunet", "segresnet", "multiresunet", "swinunetr")
 OVERLAYS = [
     (bundle, path) for bundle in BOTH for kind in KINDS for path in sorted((bundle / "configs" / kind).glob("*.yaml"))
 ]
@@ -41,6 +43,9 @@ METHODS = [path for _, path in OVERLAYS if path.parent.name == "methods" and pat
 WHOLE_RUNS = [(bundle, path) for bundle, path in OVERLAYS if path not in METHODS]
 WHOLE = ("train.yaml", "evaluate.yaml", "inference.yaml", "multi_gpu_train.yaml")
 """Run by the tests that bear their names."""
+
+LARGER: dict[str, dict[str, Any]] = {"swinunetr": {"roi_size": [32, 32, 64]}}
+"""It halves its input five times."""
 
 both = pytest.mark.parametrize("bundle", BOTH, ids=lambda path: path.name)
 Train = Callable[..., RunFolder]
@@ -97,7 +102,7 @@ def run_network(folder: Path) -> dict[str, Any]:
     ("bundle", "overlay"), WHOLE_RUNS, ids=[f"{bundle.name}-{path.stem}" for bundle, path in WHOLE_RUNS]
 )
 def test_overlay_trains(bundle: Path, overlay: Path, trained: Train) -> None:
-    run = trained(bundle, overlay)
+    run = trained(bundle, overlay, **LARGER.get(overlay.stem, {}))
     assert json.loads((run.path / "run.json").read_text())["status"] == "FINISHED"
     losses = metrics(run.path, "train/loss")
     assert all(map(math.isfinite, losses.values()))
@@ -144,19 +149,24 @@ def test_method_trains(
 
 
 @pytest.mark.parametrize(
-    "overlay", ["train.yaml", "recipes/paper.yaml", "networks/dynunet.yaml", "networks/segresnet.yaml"]
+    "overlay", ["train.yaml", "recipes/paper.yaml", *(f"networks/{name}.yaml" for name in NETWORKS)]
 )
 @both
 def test_evaluate_and_inference(bundle: Path, overlay: str, trained: Train, phantom: Path, tmp_path: Path) -> None:
     """Of every network, and of the softmax head, which the paper's recipe has."""
-    run = trained(bundle, *([bundle / "configs" / overlay] if overlay != "train.yaml" else []))
+    overlays = [bundle / "configs" / overlay] if overlay != "train.yaml" else []
+    run = trained(bundle, *overlays, **LARGER.get(Path(overlay).stem, {}))
     table = pd.read_csv(evaluate(bundle, run.path, {"device": "cpu"}))
     assert sorted(table.subject) == sorted(entry["subject"] for entry in run.datalist.test)
     assert table.filter(like="dice_").notna().all(axis=None)
     exported = export_bundle(run.path, bundle, tmp_path / "bundle")
     verify_static(exported, BUNDLES / "schema")
     inference = config(exported / "configs" / "inference.yaml")
-    assert inference["network_def"]["_target_"] == run.config["network_def"]["_target_"]
+    if "multiresunet" in overlay:
+        assert "model.pt2" in inference["network_def"]
+    else:
+        assert inference["network_def"]["_target_"] == run.config["network_def"]["_target_"]
+    assert (exported / "models" / "model.xml").is_file() == openvino_is_installed()
     assert inference["head"] == run.config["head"] == ("labels" if "paper" in overlay else "regions")
     entry = run.datalist.test[0]
     source = Path(entry["image"]["t1ce"]) if bundle == STUDENT else Path(entry["image"]["t1ce"]).parent
@@ -234,7 +244,9 @@ def test_network_variable_reaches_teacher_baseline_and_student(monkeypatch: pyte
     launched.clear()
     train_baseline(given())
     assert not any("networks" in path.parts for path in launched[0][1])
-    with pytest.raises(ValueError, match="NETWORK must be one of basicunet, dynunet, segresnet or the path"):
+    with pytest.raises(
+        ValueError, match="NETWORK must be one of basicunet, dynunet, multiresunet, segresnet, swinunetr or the path"
+    ):
         train_teacher(given("--network", "vnet"))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,11 +16,13 @@ import pytest
 import torch
 import yaml
 from monai.bundle import ConfigParser
+from monai.inferers import SlidingWindowInferer
 from torch import nn
 
-from kd_monai.networks import openvino_is_installed
+from kd_monai.networks import MultiResUNet, RegionsHead, openvino_is_installed
 from kd_monai.study import export
 from kd_monai.study.export import export_bundle
+from kd_monai.study.openvino_model import openvino_model
 from kd_monai.study.verify import verify_properties, verify_static
 
 BUNDLES = Path(__file__).parents[2] / "bundles"
@@ -178,6 +181,75 @@ def test_exported_student_runs_where_kd_monai_is_missing(head: str, tmp_path: Pa
     assert labels.shape == (40, 45, 50)
     assert set(np.unique(labels)) <= {0, 1, 2, 3}
     assert labels.any()
+
+
+MULTIRES = {
+    "_target_": "kd_monai.networks.MultiResUNet",
+    "in_channels": "$len(@modalities)",
+    "out_channels": "$@head_of.out_channels",
+    "filters": "@width",
+}
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The run folder of a MultiResUNet, and its bundle."""
+    folder = tmp_path_factory.mktemp("program")
+    run = make_run(folder / "run", network_def=MULTIRES, width=4, spacing_mm=None)
+    return run, export_bundle(run, STUDENT, folder / "bundle")
+
+
+@pytest.mark.slow
+def test_program_takes_batches_and_windows_of_every_size(program: tuple[Path, Path]) -> None:
+    run, bundle = program
+    verify_static(bundle, BUNDLES / "schema")
+    network = MultiResUNet(1, 3, filters=4)
+    network.load_state_dict(torch.load(run / "model.pt"))
+    loaded = torch.export.unflatten(torch.export.load(bundle / "models" / "model.pt2"))
+    assert loaded.state_dict().keys() == network.state_dict().keys()
+    for shape in ((1, 1, 32, 32, 32), (3, 1, 32, 48, 64)):
+        image = torch.rand(shape)
+        with torch.no_grad():
+            torch.testing.assert_close(loaded(image), network(image))
+
+
+@pytest.mark.slow
+def test_openvinos_model_of_a_program_comes_from_the_export_alone(program: tuple[Path, Path], tmp_path: Path) -> None:
+    if not openvino_is_installed():
+        pytest.skip("the extra [fast] is not installed")
+    bundle = Path(shutil.copytree(program[1], tmp_path / "bundle"))
+    assert openvino_model(bundle) == bundle / "models" / "model.xml"
+    (bundle / "models" / "model.xml").unlink()
+    with pytest.raises(ValueError, match=r"reads no exported program.*Export the run again"):
+        openvino_model(bundle)
+
+
+@pytest.mark.slow
+def test_multiresunet_runs_where_kd_monai_is_missing(program: tuple[Path, Path], tmp_path: Path) -> None:
+    run, bundle = program[0], Path(shutil.copytree(program[1], tmp_path / "bundle"))
+    (bundle / "models" / "model.xml").unlink(missing_ok=True)  # torch runs the program
+    labels = infer_without_kd_monai(bundle, "inference.yaml", tmp_path)
+    image = torch.from_numpy(nib.load(tmp_path / "image.nii.gz").get_fdata(dtype=np.float32))
+    network = MultiResUNet(1, 3, filters=4)
+    network.load_state_dict(torch.load(run / "model.pt"))
+    image = ((image - image.mean()) / image.std(correction=0))[None, None]
+    logits = SlidingWindowInferer([32, 32, 32], overlap=0.25, mode="gaussian")(image, network)
+    assert len(np.unique(labels)) > 1
+    assert (labels == RegionsHead().label_map(logits)[0, 0].numpy()).mean() > 0.999
+
+
+@pytest.mark.slow
+def test_what_a_network_imports_beyond_monai_is_named(tmp_path: Path) -> None:
+    definition = {
+        "_target_": "monai.networks.nets.SwinUNETR", "in_channels": 1, "out_channels": 3, "feature_size": 12,
+        "depths": [1, 1, 1, 1],
+    }  # fmt: skip
+    run = make_run(tmp_path / "run", network_def=definition, roi_size=[32, 32, 64])
+    bundle = export_bundle(run, STUDENT, tmp_path / "bundle")
+    metadata = json.loads((bundle / "configs" / "metadata.json").read_text())
+    assert list(metadata["required_packages_version"]) == ["nibabel", "pytorch-ignite", "einops"]
+    verify_static(bundle, BUNDLES / "schema")
+    assert (bundle / "models" / "model.xml").is_file() == openvino_is_installed()
 
 
 @pytest.mark.slow

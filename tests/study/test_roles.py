@@ -62,6 +62,22 @@ def test_a_student_without_a_teacher_trains_it_first_with_the_same_data_split_an
     }  # fmt: skip
 
 
+def test_a_teacher_may_have_a_network_and_settings_of_its_own(launches: Launches) -> None:
+    variables = given(
+        "--network", "dynunet", "--teacher-network", "segresnet", "--set", "width=4", "--teacher-set", "width=16"
+    )  # fmt: skip
+    for train in (roles.train_student, roles.train_baseline):
+        train(variables)
+    assert [(bundle, files, overrides["width"]) for bundle, files, overrides in launches.calls] == [
+        (TEACHER, ["quick", "segresnet"], 16),
+        (STUDENT, ["quick", "dynunet", "kdnet"], 4),
+        (STUDENT, ["quick", "dynunet", "baseline"], 4),
+    ]
+    launches.calls.clear()
+    roles.train_student(given("--teacher-network", "segresnet"))
+    assert [files for _, files, _ in launches.calls] == [["quick", "segresnet"], ["quick", "kdnet"]]
+
+
 def test_a_teacher_that_is_named_is_taken(launches: Launches) -> None:
     roles.train_student(given("--teacher", "runs/mine"))
     ((bundle, _, overrides),) = launches.calls
@@ -97,6 +113,9 @@ def test_stacked_methods_name_the_run_together(launches: Launches, tmp_path: Pat
         (["--method", "kd-net"], "METHOD.*kd-net"),
         (["--recipe", "fast"], "RECIPE.*fast"),
         (["--network", "vnet"], "NETWORK.*vnet"),
+        (["--teacher-network", "vnet"], "NETWORK.*vnet"),
+        (["--teacher-set", "widht=4"], "'widht'.*TEACHER_SET"),
+        (["--teacher-set", "terms#latent_kl#weight=1"], "latent_kl.*TEACHER_SET"),
         (["--set", "learning_rat=1"], "learning_rat"),
         (["--method", "kdnet,baseline"], "stands alone"),
     ],

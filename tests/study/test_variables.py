@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from kd_monai.study.launch import STUDENT, TEACHER
-from kd_monai.study.variables import OTHERS, OVERRIDES, defaults, overrides_of, read_variables
+from kd_monai.study.variables import LISTS, OTHERS, OVERRIDES, defaults, overrides_of, read_variables, settings_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -28,7 +28,8 @@ def test_nothing_given_overrides_nothing() -> None:
 
 def test_an_empty_value_counts_as_not_given() -> None:
     """As an unset variable of make is."""
-    empty = [part for name in (*OVERRIDES, *OTHERS) if name != "set" for part in (f"--{name.replace('_', '-')}", "")]
+    named = [name for name in (*OVERRIDES, *OTHERS) if name not in LISTS]
+    empty = [part for name in named for part in (f"--{name.replace('_', '-')}", "")]
     given = read_variables(None, empty)
     assert overrides_of(given) == {}
     assert given.modality == "t1ce"
@@ -73,6 +74,12 @@ def test_a_data_folder_becomes_absolute(tmp_path: Path, monkeypatch: pytest.Monk
     assert overrides("--data", "brats") == {"dataset_dir": str(tmp_path / "brats")}
     monkeypatch.setenv("HOME", str(tmp_path))
     assert overrides("--data", "~/brats") == {"dataset_dir": str(tmp_path / "brats")}
+
+
+def test_the_teachers_settings_are_read_alike_and_are_no_overrides_of_all() -> None:
+    given = read_variables(None, ["--set", "width=4", "--teacher-set", "width=1e1", "--teacher-set", "head=labels"])
+    assert settings_of(given.teacher_set) == {"width": 10.0, "head": "labels"}
+    assert overrides_of(given) == {"width": 4}
 
 
 @pytest.mark.parametrize("entry", ["learning_rate", "=3", " =3", ""])
@@ -173,13 +180,14 @@ def test_every_training_variable_of_make_is_an_option_and_reaches_it() -> None:
     wanted = re.search(r"^TRAINING := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert wanted is not None
     names = wanted[1].split()
-    assert {name.lower() for name in names} | {"set"} == {*OVERRIDES, *OTHERS}
+    assert {name.lower() for name in names} | {*LISTS} == {*OVERRIDES, *OTHERS}
     values = {name: f"x{name.lower()}" for name in names} | {"MODALITY": "t2", "TEACHER_MODALITIES": "t1-t2"}
     values |= {"FOLDS": "4", "SEED": "7", "EPOCHS": "2", "N_SUBJECTS": "6"}
-    values |= {"LABELS": "msd", "SET": "learning_rate=0.1 width=4", "DEVICE": "cpu", "CACHE": "disk"}
+    values |= {"LABELS": "msd", "DEVICE": "cpu", "CACHE": "disk"}
+    values |= {"SET": "learning_rate=0.1 width=4", "TEACHER_SET": "width=16 head=labels"}
     done = make("student", *(f"{name}={value}" for name, value in values.items()))
     (line,) = [line for line in done.stdout.splitlines() if "pipelines/student.py" in line]
     arguments = line.split("pipelines/student.py", 1)[1].replace("'", "").split()
     given = vars(read_variables(None, arguments))
     for name, value in values.items():
-        assert given[name.lower()] == (value.split() if name == "SET" else value), name
+        assert given[name.lower()] == (value.split() if name.lower() in LISTS else value), name

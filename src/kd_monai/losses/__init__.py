@@ -1,6 +1,7 @@
 """Segmentation loss, the weighted sum, and one distillation term per file."""
 
 from kd_monai.losses.adapter import Adapter
+from kd_monai.losses.adversarial import Adversarial
 from kd_monai.losses.attention import Attention, attention
 from kd_monai.losses.boundary_first_order import BoundaryFirstOrder, boundary_first_order
 from kd_monai.losses.channel_wise import ChannelWise, channel_wise
@@ -13,6 +14,7 @@ from kd_monai.losses.feature_regression import FeatureRegression
 from kd_monai.losses.feature_term import FeatureTerm
 from kd_monai.losses.generalized import Generalized
 from kd_monai.losses.gram import Gram, gram
+from kd_monai.losses.holistic import Holistic
 from kd_monai.losses.kl import KL, kl
 from kd_monai.losses.latent_kl import LatentKL, latent_kl
 from kd_monai.losses.masked_kd import MaskedKD, masked_kd
@@ -27,6 +29,7 @@ __all__ = [
     "KL",
     "VID",
     "Adapter",
+    "Adversarial",
     "Attention",
     "BoundaryFirstOrder",
     "ChannelWise",
@@ -39,6 +42,7 @@ __all__ = [
     "FeatureTerm",
     "Generalized",
     "Gram",
+    "Holistic",
     "LatentKL",
     "MaskedKD",
     "Pairwise",

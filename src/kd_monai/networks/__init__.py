@@ -1,8 +1,9 @@
-"""Heads, taps, means, layout and runtime; the networks themselves are MONAI's, named by a bundle's `_target_`."""
+"""Heads, taps, means, layout, runtime and a network that MONAI lacks; the others are MONAI's, named by `_target_`."""
 
 from kd_monai.networks.heads import LabelsHead, RegionsHead, compose_label_map, head, regions_of
 from kd_monai.networks.layout import lay_out, resolved_memory_format
 from kd_monai.networks.mean import MeanNetwork
+from kd_monai.networks.multiresunet import MultiResUNet
 from kd_monai.networks.openvino_forward import OpenVINOForward, openvino_is_installed
 from kd_monai.networks.taps import FeatureTaps
 
@@ -10,6 +11,7 @@ __all__ = [
     "FeatureTaps",
     "LabelsHead",
     "MeanNetwork",
+    "MultiResUNet",
     "OpenVINOForward",
     "RegionsHead",
     "compose_label_map",

@@ -82,7 +82,7 @@ def export_bundle(run_folder: str | Path, bundle_template: str | Path, out: str 
             settings["network_def"] = _PROGRAM
         _write_inference(settings, bundle_template / "configs" / "inference.yaml", draft / "configs")
         if openvino_is_installed():
-            _add_openvino_model(draft)
+            _add_openvino_model(draft, network)
         if out.exists():
             shutil.rmtree(out)
         draft.replace(out)
@@ -104,9 +104,9 @@ def _trained(parser: ConfigParser, weights: Path) -> nn.Module:
     return network.eval()
 
 
-def _add_openvino_model(bundle: Path) -> None:
+def _add_openvino_model(bundle: Path, network: nn.Module) -> None:
     try:
-        openvino_model(bundle)
+        openvino_model(bundle, network)
     except (RuntimeError, ValueError) as error:  # a network of the user's own that OpenVINO cannot read
         logger.warning("Predictions will not run in OpenVINO: %s", error)
 

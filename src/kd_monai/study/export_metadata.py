@@ -9,6 +9,8 @@ from typing import Any
 
 import pandas as pd
 
+# what MONAI imports for a network beyond its own requirements
+NEEDED_BY = {"SwinUNETR": ["einops"]}
 # no subject names: a bundle is passed on
 PROVENANCE = (
     "role",
@@ -44,7 +46,9 @@ def metadata_of(run_folder: Path, template: Path, settings: dict[str, Any], n4: 
     metadata["monai_version"] = version("monai")
     metadata["pytorch_version"] = version("torch").split("+")[0]
     metadata["numpy_version"] = version("numpy")
-    metadata["required_packages_version"] = {name: version(name) for name in metadata["required_packages_version"]}
+    target = settings["network_def"].get("_target_", "").rpartition(".")[2]
+    packages = [*metadata["required_packages_version"], *NEEDED_BY.get(target, [])]
+    metadata["required_packages_version"] = {name: version(name) for name in packages}
     metadata["training"] = {key: run[key] for key in PROVENANCE if key in run}
     image = metadata["network_data_format"]["inputs"]["image"]
     pred = metadata["network_data_format"]["outputs"]["pred"]

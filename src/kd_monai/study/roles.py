@@ -20,7 +20,7 @@ from kd_monai.study.methods import check_heads, check_methods
 from kd_monai.study.run_folder import RunFolder
 from kd_monai.study.score import score
 from kd_monai.study.settings import fitting
-from kd_monai.study.variables import overrides_of
+from kd_monai.study.variables import overrides_of, settings_of
 
 NOTHING = "Nothing to compare: no run has a test fold (FOLD=all)."
 
@@ -56,14 +56,18 @@ def _train(
     wanted = overrides_of(given)
     overrides = fitting(wanted, [bundle / "configs" / "train.yaml", *overlays], others, fixed)
     check_heads(others[-1], wanted)
+    of_teacher = fitting(settings_of(given.teacher_set), others[0])  # refused before anything is trained, too
+    if bundle == TEACHER:
+        overrides |= of_teacher
     # a file of the user's names its runs, or they would be filed as quick
     named = {"recipe": Path(given.recipe).stem} if given.recipe.endswith((".yaml", ".yml")) else {}
     return train(bundle, overlays, {**overrides, **named, **more})
 
 
 def _overlays(bundle: Path, given: argparse.Namespace, methods: str = "") -> list[Path]:
-    """The overlays of a run: recipe and network, which teacher, baseline and student share, and a student's methods."""
-    network = [overlay(bundle, "network", given.network)] if given.network else []
+    """The overlays of a run: the recipe that all share, the network, a teacher's own where it has one, the methods."""
+    name = (given.teacher_network if bundle == TEACHER else None) or given.network
+    network = [overlay(bundle, "network", name)] if name else []
     files = [overlay(bundle, "method", name) for name in methods.split(",")] if methods else []
     check_methods(bundle / "configs" / "train.yaml", files)
     return [overlay(bundle, "recipe", given.recipe), *network, *files]

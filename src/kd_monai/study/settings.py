@@ -45,6 +45,6 @@ def fitting(
             known_files = dict.fromkeys(str(path) for stack in (files, *others) for path in stack)
             raise ValueError(
                 f"A setting (SET) is an id of the configuration; {target!r} is in none of {', '.join(known_files)}. "
-                "Correct SET (--set)."
+                "Correct SET (--set), or TEACHER_SET (--teacher-set)."
             )
     return kept

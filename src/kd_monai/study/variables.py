@@ -35,11 +35,14 @@ OTHERS = {
     "modality": "what the student reads: one modality or several joined by '-'",
     "teacher_modalities": "what the teacher reads",
     "method": "distillation method, several joined by ','",
-    "network": "basicunet, dynunet, segresnet, or a YAML file; of teacher and student alike (train.yaml's own)",
+    "network": "basicunet, dynunet, segresnet, multiresunet, swinunetr, or a YAML file (train.yaml's own)",
+    "teacher_network": "the same for the teacher alone (NETWORK)",
     "recipe": "paper, study, quick, or a YAML file",
     "teacher": "run folder of a teacher, in place of training one; several joined by ','",
     "set": "id=value of the bundle's configuration; may be repeated",
+    "teacher_set": "the same for the teacher alone, over SET; may be repeated",
 }
+LISTS = ("set", "teacher_set")
 INTEGERS = {"epochs": 1, "folds": 2, "n_subjects": 1, "seed": 0}  # variable -> the least it may be
 PATHS = ("dataset_dir", "output_dir", "split_file")  # taken as they stand: YAML would read 2024-01-31 as a date
 _EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
@@ -69,7 +72,7 @@ def read_variables(description: str | None, arguments: Sequence[str] | None = No
         parser.add_argument(f"--{name.replace('_', '-')}", metavar=name.upper(), help=f"{text} ({target})")
     for name, text in OTHERS.items():
         options: dict[str, Any] = (
-            {"action": "append", "default": []} if name == "set" else {"default": defaults().get(name)}
+            {"action": "append", "default": []} if name in LISTS else {"default": defaults().get(name)}
         )
         parser.add_argument(f"--{name.replace('_', '-')}", metavar=name.upper(), help=text, **options)
     given = parser.parse_args(arguments)
@@ -121,21 +124,34 @@ def overrides_of(given: argparse.Namespace) -> dict[str, Any]:
         target: getattr(given, name) for name, (target, _) in OVERRIDES.items() if getattr(given, name) is not None
     }
     values: dict[str, Any] = {target: texts.pop(target) for target in PATHS if target in texts}
-    for pair in given.set:
-        target, equals, text = pair.partition("=")
-        if not equals or not target.strip():
-            raise ValueError(
-                f"SET (--set) takes id=value of the configuration; got {pair!r}. Write it like learning_rate=0.001."
-            )
-        texts[target.strip()] = text
-    for target, text in texts.items():
-        try:
-            # PyYAML wants a point in 1.0e-3, people and MONAI's command line do not
-            values[target] = float(text) if _EXPONENT.fullmatch(text.strip()) else yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise ValueError(f"The value of {target} must be YAML; got {text!r}: {error}. Correct it.") from error
+    values |= {target: _as_yaml(target, text) for target, text in texts.items()} | settings_of(given.set)
     if "force" in values:
         values["force"] = bool(values["force"])
     if "dataset_dir" in values:
         values["dataset_dir"] = str(Path(str(values["dataset_dir"])).expanduser().absolute())
     return values
+
+
+def settings_of(pairs: Sequence[str]) -> dict[str, Any]:
+    """Configuration id -> value of the entries of SET or TEACHER_SET.
+
+    Raises:
+        ValueError: an entry is not id=value, or a value is no YAML.
+    """
+    values = {}
+    for pair in pairs:
+        target, equals, text = pair.partition("=")
+        if not equals or not target.strip():
+            raise ValueError(
+                f"SET (--set) takes id=value of the configuration; got {pair!r}. Write it like learning_rate=0.001."
+            )
+        values[target.strip()] = _as_yaml(target, text)
+    return values
+
+
+def _as_yaml(target: str, text: str) -> Any:
+    try:
+        # PyYAML wants a point in 1.0e-3, people and MONAI's command line do not
+        return float(text) if _EXPONENT.fullmatch(text.strip()) else yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"The value of {target} must be YAML; got {text!r}: {error}. Correct it.") from error

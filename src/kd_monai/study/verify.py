@@ -20,6 +20,8 @@ SCHEMA = "meta_schema_20240725.json"
 def verify_static(bundle: Path, schemas: Path) -> None:
     """Metadata against its schema, network against its metadata, TorchScript export; nothing is downloaded.
 
+    A network that cannot be scripted is traced; one that is an exported program has nothing to export.
+
     Args:
         bundle: a template, or an exported bundle whose own weights are then used.
         schemas: folder of the metadata schema.
@@ -33,7 +35,11 @@ def verify_static(bundle: Path, schemas: Path) -> None:
             f"MONAI would download the metadata schema where {schemas / SCHEMA} is missing. Restore the file."
         )
     verify_metadata(meta_file=metadata, filepath=str(schemas / SCHEMA))
-    verify_net_in_out("network_def", meta_file=metadata, config_file=inference, device="cpu")
+    place = {"bundle_root": str(bundle)}  # an exported program lies there
+    verify_net_in_out("network_def", meta_file=metadata, config_file=inference, device="cpu", **place)
+    if (bundle / "models" / "model.pt2").is_file():
+        logger.info("%s: metadata and network pass; the network is an exported program", bundle.name)
+        return
     with tempfile.TemporaryDirectory() as folder:
         weights, program = bundle / "models" / "model.pt", Path(folder) / "model.ts"
         if not weights.is_file():
@@ -41,7 +47,11 @@ def verify_static(bundle: Path, schemas: Path) -> None:
             parser = ConfigParser()
             parser.read_config(inference)
             torch.save(parser.get_parsed_content("network_def").state_dict(), weights)
-        ckpt_export("network_def", str(program), str(weights), meta_file=metadata, config_file=inference)
+        given = {"meta_file": metadata, "config_file": inference}
+        try:
+            ckpt_export("network_def", str(program), str(weights), **given)
+        except torch.jit.frontend.FrontendError:  # SwinUNETR's gradient checkpointing cannot be scripted
+            ckpt_export("network_def", str(program), str(weights), use_trace=True, **given)
         torch.jit.load(program)
     logger.info("%s: metadata, network and TorchScript export pass", bundle.name)
 
