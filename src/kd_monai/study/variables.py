@@ -38,6 +38,7 @@ OTHERS = {
     "network": "basicunet, dynunet, segresnet, or a YAML file; of teacher and student alike (train.yaml's own)",
     "recipe": "paper, study, quick, or a YAML file",
     "teacher": "run folder of a teacher, in place of training one; several joined by ','",
+    "note": "file that is told the folder of the run",
     "set": "id=value of the bundle's configuration; may be repeated",
 }
 INTEGERS = {"epochs": 1, "folds": 2, "n_subjects": 1, "seed": 0}  # variable -> the least it may be
