@@ -14,7 +14,7 @@ from kd_monai.study.config import NOT_IDENTITY, run_key
 from kd_monai.study.grid import Grid
 from kd_monai.study.launch import STUDENT, TEACHER
 from kd_monai.study.roles import configuration_files
-from kd_monai.study.settings import fitting
+from kd_monai.study.settings import fitting, has_place
 from kd_monai.study.variables import OTHERS, OVERRIDES, overrides_of
 
 # of the variables, those that differ from cell to cell or that no cell takes
@@ -124,7 +124,7 @@ def _cell(
     told = {name: value for name, value in variables.items() if name not in here}
     signature = run_key(
         {"config": {name: value for name, value in stack.config.items() if name not in NOT_IDENTITY}}
-        | {"variables": told, "settings": sorted(stack.settings)},
+        | {"variables": told, "settings": list(stack.settings)},
         teacher=teacher.signature if teacher else None,
         **facts,
     )
@@ -144,16 +144,17 @@ def _stacks(grid: Grid) -> Iterator[_Stack]:
     named = {name: name.replace("+", ",") for name in grid.methods}
     files = {"": configuration_files(TEACHER, given)}
     files |= {name: configuration_files(STUDENT, given, method) for name, method in named.items()}
-    overrides = overrides_of(given)
-    pairs = dict(zip((pair.partition("=")[0].strip() for pair in given.set), given.set, strict=True))
+    first, *others = files.values()
+    fitting(overrides_of(given), first, others)  # what none of them knows is refused
+    pairs = {pair.partition("=")[0].strip(): pair for pair in given.set}
     for name, own in files.items():
-        others = [stack for other, stack in files.items() if other != name]
+        config = ConfigParser.load_config_files([str(file) for file in own])
         fixed = ConfigParser.load_config_file(own[-1]).keys() if name == "baseline" else ()
-        fits = fitting(overrides, own, others, fixed)
+        known = ConfigParser(config)
         yield _Stack(
             pipeline="student" if name not in ("", "baseline") else name or "teacher",
             kind="-".join(Path(part).stem for part in named[name].split(",")) if name else "teacher",
             method=named.get(name, ""),
-            config=ConfigParser.load_config_files([str(file) for file in own]),
-            settings=tuple(pair for target, pair in pairs.items() if target in fits),
+            config=config,
+            settings=tuple(pair for target, pair in pairs.items() if has_place(target, known, fixed)),
         )

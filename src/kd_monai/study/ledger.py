@@ -95,13 +95,8 @@ class Ledger:
             raise ValueError(
                 f"A cell notes the folder of its run; {self.note(name)} is missing. See {self.log(name)}."
             ) from error
-        self.set(
-            name,
-            "finished",
-            run=folder,
-            seconds=round(read_durations(self.out / folder).get("wall", 0.0), 1),
-            message="",
-        )
+        seconds = round(read_durations(self.out / folder).get("wall", 0.0), 1)
+        self.set(name, "finished", run=folder, seconds=seconds, message="")
 
     def write(self) -> None:
         """The file, as it is now."""

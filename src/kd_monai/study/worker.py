@@ -72,7 +72,7 @@ def _output_into(log: Path) -> Iterator[None]:
             os.close(copy)
 
 
-def _read(orders: "queue.Queue[str | None]") -> None:
+def _read(orders: queue.Queue[str | None]) -> None:
     # not sys.stdin: a thread that reads it holds its lock when the interpreter ends
     for line in io.FileIO(0, closefd=False):
         orders.put(line.decode())

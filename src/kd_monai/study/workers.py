@@ -52,19 +52,14 @@ class Workers:
         return more
 
     def _free_place(self) -> int | None:
+        busy = {place for place, worker in self._workers.items() if worker.cell}
         for place in range(self.jobs):
-            worker = self._workers.get(place)
-            if worker is not None and worker.cell:
+            if place in busy:
                 continue
             if not self.gpus:
                 return place
-            gpu = self.gpus[place % len(self.gpus)]
-            beside = [
-                other
-                for other, busy in self._workers.items()
-                if busy.cell and other % len(self.gpus) == place % len(self.gpus)
-            ]
-            if self._has_room(gpu, len(beside)):
+            shared = sum(other % len(self.gpus) == place % len(self.gpus) for other in busy)
+            if self._has_room(self.gpus[place % len(self.gpus)], shared):
                 return place
         return None
 
@@ -122,12 +117,8 @@ class Workers:
         if line:
             return cell, f"exit status {line.strip()}"
         number = worker.process.returncode
-        return (
-            cell,
-            f"its process was ended from outside: {signal.Signals(-number).name}"
-            if number < 0
-            else f"exit status {number}",
-        )
+        how = f"by {signal.Signals(-number).name}" if number < 0 else f"with exit status {number}"
+        return cell, f"its process ended {how}"
 
     def stop(self) -> None:
         """Interrupt what runs, which marks its run and can be continued, and end all processes."""
