@@ -58,6 +58,7 @@ def run_logged(command: Sequence[str], log: str | Path) -> int:
 @contextmanager
 def _output_into(log: Path) -> Iterator[None]:
     log.parent.mkdir(parents=True, exist_ok=True)
+    sys.stdout.flush()
     kept = [os.dup(number) for number in (1, 2)]
     with log.open("ab", buffering=0) as file:
         for number in (1, 2):
