@@ -43,6 +43,8 @@ def run_logged(command: Sequence[str], log: str | Path) -> int:
                 raise KeyboardInterrupt from stop
             if stop.code == -1:
                 raise  # submitit has queued its job again
+            if isinstance(stop.code, str):
+                sys.stderr.write(f"{stop.code}\n")  # as the interpreter would
             return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
         except Exception:
             traceback.print_exc()
