@@ -37,6 +37,7 @@ def jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Jobs]:
     made.stop()
 
 
+@pytest.mark.slow
 def test_a_jobs_exit_status_and_log_are_its_commands_and_a_stop_ends_what_runs(
     script: str, tmp_path: Path, jobs: Jobs
 ) -> None:

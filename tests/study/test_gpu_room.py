@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kd_monai.study import gpu_room
-from kd_monai.study.gpu_room import SETTLE_S, GpuRoom, visible_gpus
+from kd_monai.study.gpu_room import ASK_S, SETTLE_S, GpuRoom, visible_gpus
 
 
 @pytest.fixture
@@ -33,6 +33,11 @@ def test_one_more_starts_when_the_last_has_grown_and_what_is_free_holds_it(
     assert not room("0", 1)
     now[0] += SETTLE_S + 1
     assert room("0", 1) == takes
+    assert not room("0", 1)  # it is not asked all the time
+    smi.write_text("20000, 80000")
+    now[0] += ASK_S
+    assert room("0", 1)
+    assert not room("0", 2)  # the second has just begun
 
 
 def test_a_gpu_that_cannot_be_asked_has_room(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

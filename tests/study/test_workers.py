@@ -107,6 +107,7 @@ def test_a_job_that_was_queued_again_ends_its_process(script: str, tmp_path: Pat
     assert stop.value.code == -1
 
 
+@pytest.mark.slow
 def test_processes_take_cells_one_after_another_and_those_that_failed_are_replaced(
     script: str, tmp_path: Path, workers: Workers
 ) -> None:
@@ -128,6 +129,7 @@ def test_processes_take_cells_one_after_another_and_those_that_failed_are_replac
     assert f"threads {threads_each(2)}" in (tmp_path / "a").read_text()
 
 
+@pytest.mark.slow
 def test_as_many_run_at_once_as_there_are_places_and_all_are_interrupted_at_a_stop(
     script: str, tmp_path: Path, workers: Workers
 ) -> None:
@@ -144,6 +146,7 @@ def test_as_many_run_at_once_as_there_are_places_and_all_are_interrupted_at_a_st
             os.kill(pid, 0)
 
 
+@pytest.mark.slow
 def test_a_killed_study_leaves_no_process_behind(script: str, tmp_path: Path) -> None:
     """One that went on would hold its run's lock against the next launch."""
     code = f"""

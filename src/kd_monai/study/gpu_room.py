@@ -9,6 +9,7 @@ import time
 
 SETTLE_S = 60
 """A cell has reached its peak by then: a few steps and the cache lie behind it."""
+ASK_S = 5
 RESERVE = 1.2
 """How much of what the running cells take on average must be free for one more."""
 
@@ -34,6 +35,7 @@ class GpuRoom:
 
     def __init__(self) -> None:
         self._admitted: dict[str, tuple[int, float]] = {}
+        self._asked: dict[str, float] = {}
 
     def __call__(self, gpu: str, running: int) -> bool:
         """Whether a cell may start on ``gpu`` beside ``running`` others."""
@@ -44,8 +46,9 @@ class GpuRoom:
         self._admitted[gpu] = (running, since)
         if running == 0:
             return True
-        if now - since < SETTLE_S:
+        if now - since < SETTLE_S or now - self._asked.get(gpu, -ASK_S) < ASK_S:
             return False
+        self._asked[gpu] = now
         memory = _ask("memory.used,memory.total", gpu)
         if not memory:
             return True

@@ -41,6 +41,7 @@ class Workers:
     ) -> None:
         self.jobs, self.gpus, self._has_room = jobs, list(gpus), has_room
         self._workers: dict[int, _Worker] = {}
+        self._place: int | None = None
 
     def environment(self, place: int) -> dict[str, str]:
         """Of the process in a place, where it differs from this one's."""
@@ -65,14 +66,16 @@ class Workers:
 
     @property
     def free(self) -> bool:
-        """Whether one more cell may start."""
-        return self._free_place() is not None
+        """Whether one more cell may start; `start` takes the place that was found."""
+        self._place = self._free_place()
+        return self._place is not None
 
     def start(self, cell: str, command: Sequence[str], log: Path) -> str:
         """Start a cell; returns the variables that stand before its command."""
-        place = self._free_place()
+        place = self._place if self._place is not None else self._free_place()
+        self._place = None
         if place is None:
-            raise RuntimeError(f"A cell is started where one is free; {self.jobs} are busy. Wait for one.")
+            raise RuntimeError(f"A cell is started where a place is free; all {self.jobs} are taken. Wait for one.")
         worker = self._workers.get(place)
         if worker is None or worker.process.poll() is not None:
             worker = self._workers[place] = _Worker(self._launch(place))
