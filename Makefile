@@ -23,6 +23,14 @@ CACHE ?=#               memory, disk (memory)
 OUT ?= runs#            where runs are written
 FORCE ?=#               1 does again what is done
 TEACHER ?=#             run folder of a teacher, in place of training one
+NOTE ?=#                file that is told the folder of the run
+MODALITIES ?=#          study: what students read, joined by ',' (t1,t1ce,t2,flair)
+METHODS ?=#             study: methods joined by ',', stacked ones by '+' (baseline,kdnet); FOLD, SEEDS, N_SUBJECTS are lists too
+SEEDS ?=#               study: random seeds (0)
+TEACHER_N_SUBJECTS ?=#  study: same trains teachers on their students' N_SUBJECTS (all)
+JOBS ?=#                study: cells at once, which share the processor or GPU (1)
+SCHEDULER ?=#           study: local, slurm, or submitit: jobs as slurm's, on this machine (local)
+SLURM ?=#               study: name=value of submitit, several with a space between: slurm_partition=gpu gpus_per_node=1
 SET ?=#                 id=value of the bundle's configuration, several with a space between: width=12 learning_rate=0.001
 TEACHER_SET ?=#         the same for the teacher alone, over SET
 INPUT ?=#               predict: a NIfTI file, or a folder
@@ -84,9 +92,12 @@ training = $(strip $(call options,$(TRAINING)) $(settings))
 BENCH_PHANTOM := data/phantom-1mm-8
 BENCH_DATA := $(or $(GIVEN_DATA),$(BENCH_PHANTOM))
 WRITE_PHANTOM = $(PY) pipelines/phantom.py --out '$(PHANTOM)' --subjects $(SUBJECTS) --spacing-mm $(SPACING_MM) && touch '$(PHANTOM)/.complete'
-TRAINING := DATA LABELS MODALITY TEACHER_MODALITIES METHOD NETWORK TEACHER_NETWORK RECIPE FOLD FOLDS SPLIT SEED EPOCHS N_SUBJECTS DEVICE CACHE OUT FORCE TEACHER
+TRAINING := DATA LABELS MODALITY TEACHER_MODALITIES METHOD NETWORK TEACHER_NETWORK RECIPE FOLD FOLDS SPLIT SEED EPOCHS N_SUBJECTS DEVICE CACHE OUT FORCE TEACHER NOTE
+# a study gives each of its runs the rest
+STUDY := $(filter-out MODALITY METHOD SEED TEACHER FORCE NOTE,$(TRAINING)) MODALITIES METHODS SEEDS TEACHER_N_SUBJECTS JOBS SCHEDULER SLURM
+SINGLE := $(filter MODALITY=% METHOD=% SEED=% TEACHER=% FORCE=% NOTE=%,$(MAKEOVERRIDES))
 
-.PHONY: help install demo teacher baseline student evaluate compare predict mlflow phantom verify-bundles bench test lint
+.PHONY: help install demo teacher baseline student study evaluate compare predict mlflow phantom verify-bundles bench test lint
 help: ## print the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 install: $(INSTALLED) ## make the environment in .venv
@@ -98,6 +109,9 @@ baseline: $(NEEDS) ## train and score the mono-modal baseline
 	$(PY) pipelines/baseline.py $(training)
 student: $(NEEDS) ## train and score the mono-modal student, and its teacher if there is none
 	$(PY) pipelines/student.py $(training)
+study: $(NEEDS) ## a grid of METHODS, MODALITIES, folds and SEEDS with their teachers, in one table; the same command continues it
+	$(if $(SINGLE),$(error A study takes MODALITIES, METHODS and SEEDS, trains its teachers and does nothing again; got $(SINGLE). Correct it))
+	$(PY) pipelines/study.py $(strip $(call options,$(STUDY)) $(settings))
 evaluate: $(INSTALLED) ## score finished runs under OUT that have no scores yet (FORCE=1: all), or RUN=folder
 	$(PY) pipelines/evaluate.py $(strip $(call options,OUT RUN DEVICE) $(if $(GIVEN_DATA),--data '$(GIVEN_DATA)') $(if $(strip $(FORCE)),--force))
 compare: $(INSTALLED) ## teacher, baseline and student side by side: a table and OUT/comparison.csv

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock
 from monai.data import Dataset as MonaiDataset
 
 from kd_monai.data.cached_transforms import CachedTransforms
@@ -65,8 +66,11 @@ def cache_dataset(
         dataset: MonaiDataset = MemoryCache(entries, transform, workers)
         total = dataset.nbytes
     else:
-        dataset = DiskCache(entries, transform, Path(cache_dir), workers)  # type: ignore[arg-type]
-        total = dataset.build()
+        folder = Path(cache_dir)  # type: ignore[arg-type]
+        dataset = DiskCache(entries, transform, folder, workers)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{folder}.lock"):  # of several runs that start at once, the first builds for all
+            total = dataset.build()
     logger.info(
         "Cached %d subjects: %.0f MiB, %.1f MiB each", len(entries), total / MIB, total / MIB / max(1, len(entries))
     )

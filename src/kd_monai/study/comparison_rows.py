@@ -59,13 +59,17 @@ def comparison_rows(group: Group) -> pd.DataFrame:
 def parent_metrics(rows: pd.DataFrame) -> dict[str, float]:
     """``gap_closed/<method>_<modality>/<metric>_<region>`` and ``diff/...`` of a study's students, for its parent run.
 
-    Where a method was trained in several settings, ``<method>_<modality>_<variant>``. What is undefined is left out.
+    Students on ``n`` training subjects are ``<method>_<modality>_n<n>``. Where a method was trained in several
+    settings, ``_<variant>`` stands behind. What is undefined is left out.
     """
     metrics = {}
-    for (method, modality), of_method in rows[rows.role == "student"].groupby(["method", "modality"]):
-        several = of_method.variant.nunique() > 1
-        for row in of_method.to_dict("records"):
-            name = f"{method}_{modality}" + (f"_{row['variant']}" if several else "")
+    arms = ["method", "modality", "n_subjects"]
+    for _, of_arm in rows[rows.role == "student"].groupby(arms, dropna=False):
+        several = of_arm.variant.nunique() > 1
+        for row in of_arm.to_dict("records"):
+            name = f"{row['method']}_{row['modality']}"
+            name += f"_n{row['n_subjects']:.0f}" if pd.notna(row["n_subjects"]) else ""
+            name += f"_{row['variant']}" if several else ""
             for kind in ("diff", "gap_closed"):
                 value = pd.to_numeric(row[kind], errors="coerce")
                 if pd.notna(value):

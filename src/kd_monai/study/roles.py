@@ -10,12 +10,13 @@ from typing import Any
 
 from monai.bundle import ConfigParser
 
+from kd_monai.atomic import write_bytes
 from kd_monai.brats import MODALITIES
 from kd_monai.phases import phase
 from kd_monai.study.beside import beside
 from kd_monai.study.compare import compare
 from kd_monai.study.evaluated_run import EvaluatedRun
-from kd_monai.study.launch import STUDENT, TEACHER, overlay, train
+from kd_monai.study.launch import STUDENT, TEACHER, overlay, train, train_file
 from kd_monai.study.methods import check_heads, check_methods
 from kd_monai.study.run_folder import RunFolder
 from kd_monai.study.score import score
@@ -61,7 +62,19 @@ def _train(
         overrides |= of_teacher
     # a file of the user's names its runs, or they would be filed as quick
     named = {"recipe": Path(given.recipe).stem} if given.recipe.endswith((".yaml", ".yml")) else {}
-    return train(bundle, overlays, {**overrides, **named, **more})
+    run = train(bundle, overlays, {**overrides, **named, **more})
+    if given.note:
+        write_bytes(given.note, f"{run.path}\n".encode())
+    return run
+
+
+def configuration_files(bundle: Path, given: argparse.Namespace, methods: str = "") -> list[Path]:
+    """``train.yaml`` and the overlays behind it that a run of these variables reads.
+
+    Raises:
+        ValueError: there is no such recipe, network or method, or stacked methods do not go together.
+    """
+    return [train_file(bundle), *_overlays(bundle, given, methods)]
 
 
 def _overlays(bundle: Path, given: argparse.Namespace, methods: str = "") -> list[Path]:

@@ -18,7 +18,7 @@ from kd_monai.tracking import Tracker
 VERSIONS = ("kd_monai", "monai", "torch", "pytorch-ignite", "mlflow", "numpy", "nibabel", "itk")
 TAGS = ("role", "method", "modality", "fold", "seed", "run_key", "teacher_key")
 DESCRIBED = ("labels", "n_train", "n_val", "n_test", "data_digest", "split_digest", "device", "precision")
-STUDY = ("data_digest", "split_digest", "labels", "recipe", "n_subjects")
+STUDY = ("data_digest", "split_digest", "labels", "recipe")
 
 
 def _git_commit() -> str:
@@ -62,8 +62,7 @@ def run_tracker(record: RunFolder, experiment: str = "kd_monai") -> Tracker | Si
 
     Args:
         record: the run.
-        experiment: MLflow experiment; one parent run per study lies in it: data set, split, label convention, recipe
-            and number of training subjects.
+        experiment: MLflow experiment; one parent run per study lies in it: data set, split, label convention, recipe.
     """
     if idist.get_rank() > 0:
         return SilentTracker()
@@ -78,10 +77,8 @@ def run_tracker(record: RunFolder, experiment: str = "kd_monai") -> Tracker | Si
     }
     kept = {name: value for name, value in record.config.items() if not isinstance(value, dict) or name == "terms"}
     described = {name: record.record[name] for name in DESCRIBED}
-    study = {name: record.record.get(name) for name in STUDY}
+    study = {name: record.record[name] for name in STUDY}
     parent_name = f"{study['labels']}-{study['recipe']}-{record.datalist.digest[:8]}"
-    if study["n_subjects"] is not None:
-        parent_name += f"-n{study['n_subjects']}"
     tracker = Tracker(
         folder=record.path,
         experiment=experiment,
@@ -89,7 +86,7 @@ def run_tracker(record: RunFolder, experiment: str = "kd_monai") -> Tracker | Si
         tags={name: record.record[name] for name in TAGS if record.record[name] is not None},
         params={**kept, **described, **facts},
         parent_name=parent_name,
-        parent_tags={name: value for name, value in study.items() if value is not None},
+        parent_tags=study,
         replaces=record.replaces,
     )
     record.on_fail.append(tracker.end)

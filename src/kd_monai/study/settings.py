@@ -35,11 +35,9 @@ def fitting(
     own, *further = (ConfigParser(ConfigParser.load_config_files(list(stack))) for stack in (files, *others))
     kept = {}
     for target, value in overrides.items():
-        parent = target.replace("::", "#").rpartition("#")[0] or target
-        known = parent in own and target.replace("::", "#").partition("#")[0] not in fixed
-        if known:
+        if has_place(target, own, fixed):
             kept[target] = value
-        elif parent in own or any(parent in other for other in further):
+        elif any(has_place(target, other) for other in (own, *further)):
             logger.info("%s=%s is for other runs than that of %s.", target, value, files[-1])
         else:
             known_files = dict.fromkeys(str(path) for stack in (files, *others) for path in stack)
@@ -48,3 +46,9 @@ def fitting(
                 "Correct SET (--set), or TEACHER_SET (--teacher-set)."
             )
     return kept
+
+
+def has_place(target: str, config: ConfigParser, fixed: Collection[str] = ()) -> bool:
+    """Whether a configuration has an id, or the component that a new key may be added to, and it is not fixed."""
+    name = target.replace("::", "#")
+    return (name.rpartition("#")[0] or target) in config and name.partition("#")[0] not in fixed

@@ -39,6 +39,7 @@ OTHERS = {
     "teacher_network": "the same for the teacher alone (NETWORK)",
     "recipe": "paper, study, quick, or a YAML file",
     "teacher": "run folder of a teacher, in place of training one; several joined by ','",
+    "note": "file that is told the folder of the run",
     "set": "id=value of the bundle's configuration; may be repeated",
     "teacher_set": "the same for the teacher alone, over SET; may be repeated",
 }

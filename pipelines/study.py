@@ -1,0 +1,29 @@
+"""Train a grid of teachers, baselines and students, and compare them: the same command continues where it stopped."""
+
+import sys
+from pathlib import Path
+
+from kd_monai.study.cells import plan
+from kd_monai.study.command import run_command
+from kd_monai.study.executor import run_cells
+from kd_monai.study.grid import read_grid
+from kd_monai.study.grid_data import read_data
+from kd_monai.study.ledger import Ledger
+from kd_monai.study.roles import compare_and_tell
+from kd_monai.study.runner import make_runner
+
+
+def main() -> None:
+    """Parse, check, run, report."""
+    grid = read_grid(__doc__)
+    cells = plan(grid, *read_data(grid))
+    out = Path(grid.given.out)
+    outcome = run_cells(cells, Ledger(out, cells), make_runner(grid))
+    if outcome.finished:
+        print(compare_and_tell(out))
+    if outcome.complaint:
+        sys.exit(f"\n{outcome.complaint}")
+
+
+if __name__ == "__main__":
+    run_command(main)

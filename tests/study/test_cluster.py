@@ -1,0 +1,89 @@
+"""Cells as jobs, with submitit's local executor; scripts of a few lines stand in for trainings."""
+
+from __future__ import annotations
+
+import builtins
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kd_monai.study.cluster import CellJob, Jobs
+
+SCRIPT = """
+import os, sys, time
+print("says", *sys.argv[1:], "with", os.environ["OMP_NUM_THREADS"], flush=True)
+if sys.argv[1] == "wait":
+    time.sleep(600)
+sys.exit(int(sys.argv[1]))
+"""
+
+
+@pytest.fixture
+def script(tmp_path: Path) -> str:
+    path = tmp_path / "script.py"
+    path.write_text(SCRIPT)
+    return str(path)
+
+
+@pytest.fixture
+def jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Jobs]:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    made = Jobs(3, tmp_path / "jobs", "local", {"timeout_min": "5"}, threads=1)
+    yield made
+    made.stop()
+
+
+@pytest.mark.slow
+def test_a_jobs_exit_status_and_log_are_its_commands_and_a_stop_ends_what_runs(
+    script: str, tmp_path: Path, jobs: Jobs
+) -> None:
+    for cell, argument in (("well", "0"), ("ill", "3"), ("long", "wait")):
+        assert jobs.free
+        assert jobs.start(cell, [script, argument], tmp_path / cell) == "OMP_NUM_THREADS=1 "
+    assert not jobs.free
+    ended: dict[str, str] = {}
+    until = time.monotonic() + 240
+    while len(ended) < 2 or not (tmp_path / "long").is_file():
+        assert time.monotonic() < until, f"{ended} after four minutes"
+        ended |= jobs.ended(0.2)
+    assert ended == {"well": "", "ill": "exit status 3"}
+    assert (tmp_path / "well").read_text() == "says 0 with 1\n"
+    (job,) = jobs._jobs.values()
+    jobs.stop()
+    assert job.done()
+    assert "OMP_NUM_THREADS" not in os.environ
+
+
+def test_a_job_that_ran_out_of_time_is_queued_again_with_its_command() -> None:
+    again = CellJob().checkpoint(["script", "1"], "log")
+    assert isinstance(again.function, CellJob)
+    assert again.args == (["script", "1"], "log")
+
+
+@pytest.mark.parametrize("parameters", [{"no_such": "1"}, {"timeout_min": "soon"}])
+def test_what_submitit_does_not_take_is_refused(tmp_path: Path, parameters: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match=r"\(SLURM\) that submitit takes; got .*Correct SLURM"):
+        Jobs(1, tmp_path, "local", parameters, threads=1)
+
+
+def test_slurm_is_refused_where_there_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(ValueError, match=r"SCHEDULER=slurm needs that scheduler.*leave SCHEDULER empty"):
+        Jobs(1, tmp_path, "slurm", {}, threads=1)
+
+
+def test_without_submitit_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = builtins.__import__
+
+    def missing(name: str, *rest: Any) -> Any:
+        if name.startswith("submitit"):
+            raise ImportError(name)
+        return real(name, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", missing)
+    with pytest.raises(ValueError, match=r"needs? submitit; it is not installed.*\[cluster\]"):
+        Jobs(1, tmp_path, "slurm", {}, threads=1)
