@@ -22,6 +22,9 @@ CACHE ?=#               memory, disk (memory)
 OUT ?= runs#            where runs are written
 FORCE ?=#               1 does again what is done
 TEACHER ?=#             run folder of a teacher, in place of training one
+TEACHERS ?=#            single; crossfit: each subject is taught by a teacher that has not seen it (single)
+UNLABELLED ?=#          folder of subjects without references, which the teacher labels; rest: what N_SUBJECTS leaves out
+INIT ?=#                random; teacher: the student starts from its weights (random)
 SET ?=#                 id=value of the bundle's configuration, several with a space between: width=12 learning_rate=0.001
 INPUT ?=#               predict: a NIfTI file, or a folder
 RUN ?=#                 predict, evaluate: run folder of the student (or teacher)
@@ -82,7 +85,7 @@ training = $(strip $(call options,$(TRAINING)) $(settings))
 BENCH_PHANTOM := data/phantom-1mm-8
 BENCH_DATA := $(or $(GIVEN_DATA),$(BENCH_PHANTOM))
 WRITE_PHANTOM = $(PY) pipelines/phantom.py --out '$(PHANTOM)' --subjects $(SUBJECTS) --spacing-mm $(SPACING_MM) && touch '$(PHANTOM)/.complete'
-TRAINING := DATA LABELS MODALITY TEACHER_MODALITIES METHOD NETWORK RECIPE FOLD FOLDS SPLIT SEED EPOCHS N_SUBJECTS DEVICE CACHE OUT FORCE TEACHER
+TRAINING := DATA LABELS MODALITY TEACHER_MODALITIES METHOD NETWORK RECIPE FOLD FOLDS SPLIT SEED EPOCHS N_SUBJECTS DEVICE CACHE OUT FORCE TEACHER TEACHERS UNLABELLED INIT
 
 .PHONY: help install demo teacher baseline student evaluate compare predict mlflow phantom verify-bundles bench test lint
 help: ## print the verbs
