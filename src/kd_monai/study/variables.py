@@ -32,10 +32,7 @@ OVERRIDES = {
     "out": ("output_dir", "where runs are written"),
     "force": ("force", "1 trains a finished run anew"),
     "teachers": ("teachers", "single, or crossfit: each subject is taught by a teacher that has not seen it"),
-    "unlabelled": (
-        "unlabelled",
-        "folder of unlabelled subjects, which the teacher labels, or rest: what n_subjects leaves",
-    ),
+    "unlabelled": ("unlabelled", "folder of subjects that the teacher labels, or rest: those n_subjects leaves out"),
     "init": ("init", "random, or teacher: the student starts from the teacher's weights"),
 }
 OF_STUDENT = ("teachers", "unlabelled", "init")  # what neither a teacher nor a baseline has
@@ -50,12 +47,8 @@ OTHERS = {
 }
 INTEGERS = {"epochs": 1, "folds": 2, "n_subjects": 1, "seed": 0}  # variable -> the least it may be
 CHOICES = {"cache": ("memory", "disk"), "teachers": ("single", "crossfit"), "init": ("random", "teacher")}
-PATHS = (
-    "dataset_dir",
-    "output_dir",
-    "split_file",
-    "unlabelled",
-)  # taken as they stand: YAML would read 2024-01-31 as a date
+# taken as they stand: YAML would read 2024-01-31 as a date
+PATHS = ("dataset_dir", "output_dir", "split_file", "unlabelled")
 _EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
 
 
