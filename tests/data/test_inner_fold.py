@@ -32,7 +32,9 @@ def test_every_training_subject_is_left_out_once_and_nobody_else_ever_is(
     out = Counter(name for part in inner for name in names(whole.train) - names(part.train))
     assert out == Counter(names(whole.train))
     for part in inner:
-        assert (part.val, part.test, part.split) == (whole.val, whole.test, whole.split)
+        assert (part.test, part.split) == (whole.test, whole.split)
+        left_out = names(whole.train) - names(part.train)
+        assert names(part.val) == names(whole.val) - left_out  # with FOLD=all validation is on training subjects
         assert names(part.train) < names(whole.train)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ from monai.engines.utils import IterationEvents
 from small_run import datalist, run_folder
 from small_volumes import once, short, write_volumes
 from test_crossfit import with_unlabelled
+from test_teacher_run import teacher_run
 from torch import nn
 
 from kd_monai.data import Unlabelled
 from kd_monai.data.crop_volume import VolumeCropper
 from kd_monai.handlers import ProgressHandler, TeacherHandler
 from kd_monai.networks import LabelsHead, RegionsHead
+from kd_monai.study import Teacher
 from kd_monai.study import teacher_labels as module
 from kd_monai.study.launch import STUDENT, TEACHER, overlay, train
 from kd_monai.study.teacher_labels import teacher_label, teacher_labels
@@ -100,12 +103,6 @@ def test_a_baseline_has_nobody_to_label_its_subjects(tmp_path: Path) -> None:
 
 
 def test_unlabelled_subjects_make_another_run(tmp_path: Path) -> None:
-    from dataclasses import replace
-
-    from test_teacher_run import teacher_run
-
-    from kd_monai.study import Teacher
-
     teacher = Teacher(teacher_run(tmp_path / "teacher"))
     entries = with_unlabelled("x").unlabelled.entries
     lists = [datalist(), *(replace(datalist(), unlabelled=Unlabelled(entries, identity)) for identity in ("rest", "d"))]
@@ -129,8 +126,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return paths
 
 
-@pytest.mark.parametrize("unlabelled", ["rest", "folder"])
-@pytest.mark.parametrize("cache", ["memory", "disk"])
+@pytest.mark.parametrize(("unlabelled", "cache"), [("rest", "disk"), ("folder", "memory")])
 def test_a_student_learns_from_unlabelled_subjects_and_resumes_bit_for_bit(
     unlabelled: str, cache: str, tmp_path: Path, opened: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,7 +16,7 @@ from kd_monai.data.digest import data_digest
 from kd_monai.data.errors import DataError
 from kd_monai.data.find import find_entries
 from kd_monai.data.found import Entry, Found
-from kd_monai.data.inner_fold import leave_inner_fold_out
+from kd_monai.data.inner_fold import inner_fold_patients
 from kd_monai.data.partition import Cohort, choose_subjects, make_split
 from kd_monai.data.split import Split
 from kd_monai.data.unlabelled import REST, Unlabelled, find_unlabelled, rest_of
@@ -101,7 +101,7 @@ class Datalist:
             val_fraction: share of the patients outside the test fold.
             check: read every voxel of the images; labels are read in any case, for the stratification.
             remember: JSON file that notes files that passed, and checksums: none is read again until it changes.
-            inner_fold: part of the training subjects to leave out, ``"0/3"`` for the first of three inner folds.
+            inner_fold: patients of the training part to leave out, ``"0/3"`` for the first of three inner folds.
             unlabelled: a folder or datalist JSON of subjects to train on without references, or ``"rest"``: the
                 training subjects that ``n_subjects`` leaves out.
 
@@ -140,7 +140,13 @@ class Datalist:
             used = {"train": train, "validate": val, "test": test}
             without_references = find_unlabelled(unlabelled, modalities, used, check, remember)
         if inner_fold is not None:
-            kept = leave_inner_fold_out(parts[0], cohort, inner_fold, seed, fold)
-            train = [entries[name] for name in kept]
+            out = inner_fold_patients(parts[0], cohort, inner_fold, seed, fold)
+            # with FOLD=all validation is on training subjects
+            train, val = ([entry for entry in part if entry["patient"] not in out] for part in (train, val))
+            if not val:
+                raise DataError(
+                    f"inner_fold {inner_fold} of fold {fold} leaves nobody to validate on. Choose more inner folds "
+                    "(SET=inner_folds=5), or another val_fraction."
+                )
         digest = data_digest(found.entries, remember)
         return cls(train, val, test, modalities, convention, found.layout, digest, split, without_references)

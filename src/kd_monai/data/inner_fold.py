@@ -27,18 +27,16 @@ def parse_inner_fold(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def leave_inner_fold_out(
-    chosen: Sequence[str], cohort: Cohort, inner_fold: str, seed: int, fold: int | str
-) -> list[str]:
-    """The training subjects without those of an inner fold.
+def inner_fold_patients(chosen: Sequence[str], cohort: Cohort, inner_fold: str, seed: int, fold: int | str) -> set[str]:
+    """Patients of an inner fold.
 
-    The inner folds are made as the outer ones are, by patient, stratified and seeded, of the training part alone:
-    neither validation nor test subjects have a place in them.
+    The inner folds are made as the outer ones are, by patient, stratified and seeded, of the training part alone: no
+    test subject has a place in them.
 
     Args:
         chosen: the training subjects.
         cohort: patients and strata.
-        inner_fold: what is left out, ``"0/3"``.
+        inner_fold: which one, ``"0/3"``.
         seed: of the split.
         fold: the test fold whose training part it is.
 
@@ -46,7 +44,5 @@ def leave_inner_fold_out(
         DataError: no such inner fold, or fewer patients than inner folds.
     """
     number, folds = parse_inner_fold(inner_fold)
-    patients = {cohort.patient_of[name] for name in chosen}
-    strata = {patient: cohort.strata[patient] for patient in patients}
-    out = make_folds(strata, folds, ("inner", seed, str(fold)), "inner_folds", "training patients")[number]
-    return [name for name in chosen if cohort.patient_of[name] not in out]
+    strata = {patient: cohort.strata[patient] for patient in {cohort.patient_of[name] for name in chosen}}
+    return set(make_folds(strata, folds, ("inner", seed, str(fold)), "inner_folds", "training patients")[number])
