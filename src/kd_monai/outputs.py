@@ -23,6 +23,9 @@ class Head(Protocol):
     def region_probabilities(self, logits: Tensor) -> Tensor:
         """Probabilities of TC, WT, ET, ``B 3 H W D``."""
 
+    def label_map(self, logits: Tensor) -> Tensor:
+        """uint8 ``B 1 H W D``: 0 background, 1 core, 2 oedema, 3 enhancing."""
+
     def mean_logits(self, logits: list[Tensor]) -> Tensor:
         """Logits ``B C H W D`` of the mean of several networks' untempered probabilities."""
 

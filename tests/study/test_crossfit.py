@@ -133,7 +133,7 @@ def test_a_student_is_taught_by_teachers_that_have_not_seen_its_samples_and_resu
     """With batches of two subjects, KD-Net's features included."""
     own = {
         **settings, "output_dir": str(tmp_path / "runs"), "modality": "flair", "batch_size": 2, "teachers": "crossfit",
-        "teacher": ",".join(str(run.path) for run in taught),
+        "epochs": 2, "teacher": ",".join(str(run.path) for run in taught),
     }  # fmt: skip
     networks = [Teacher(run.path) for run in taught]
     checked: list[str] = []
@@ -164,7 +164,7 @@ def test_a_student_is_taught_by_teachers_that_have_not_seen_its_samples_and_resu
             train(STUDENT, [], own)
     resumed = train(STUDENT, [], own)
     whole = train(STUDENT, [], {**own, "output_dir": str(tmp_path / "undisturbed")})
-    assert len(checked) >= 2 * 2 * 6
+    assert len(checked) >= 2 * 2 * 4
     assert resumed.key == whole.key
     ends = [torch.load(run.model, weights_only=True) for run in (resumed, whole)]
     assert all(torch.equal(value, ends[1][name]) for name, value in ends[0].items())

@@ -82,8 +82,5 @@ def find_unlabelled(
     ]
     if problems:
         raise DataError(problems)
-    read = [
-        Entry(**{**entry, "image": {name: entry["image"][name] for name in modalities}})  # type: ignore[typeddict-item]
-        for entry in entries
-    ]
+    read = [Entry(**{**entry, "image": {name: entry["image"][name] for name in modalities}}) for entry in entries]
     return Unlabelled(read, data_digest(entries, remember))

@@ -37,7 +37,7 @@ class WithUnlabelled(Dataset):
     def __getitem__(self, number: int) -> dict[str, Any]:
         if number < len(self.labelled):
             return {**self.labelled[number], LABELLED: torch.tensor(True)}
-        sample, label = (part[number - len(self.labelled)] for part in (self.unlabelled, self.labels))
+        sample, label = self.unlabelled[number - len(self.labelled)], self.labels[number - len(self.labelled)]
         voxels = torch.zeros((1, *label.shape), dtype=torch.uint8)
         label.paste(voxels[0], ((0, 0, 0), label.shape))
         return {**sample, "label": voxels, LABELLED: torch.tensor(False)}

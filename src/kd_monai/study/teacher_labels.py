@@ -61,7 +61,7 @@ def _write(folder: Path, subject: str, label: CroppedVolume) -> None:
     temporary.replace(folder / f"{subject}.{file_digest(temporary)}.pt")
 
 
-@phase("teacher's labels")
+@phase("labelling")
 def teacher_labels(
     samples: Dataset,
     networks: Sequence[nn.Module],
@@ -86,7 +86,7 @@ def teacher_labels(
     """
     folder.mkdir(parents=True, exist_ok=True)
     labels = []
-    for number in tqdm(range(len(samples)), "Labelling", disable=None):  # type: ignore[arg-type]
+    for number in tqdm(range(len(samples)), "Labelling", disable=None):
         sample = samples[number]
         subject = sample["subject"]
         label = _read(folder, subject)
