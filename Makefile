@@ -23,6 +23,9 @@ CACHE ?=#               memory, disk (memory)
 OUT ?= runs#            where runs are written
 FORCE ?=#               1 does again what is done
 TEACHER ?=#             run folder of a teacher, in place of training one
+TEACHERS ?=#            single; crossfit: each subject is taught by a teacher that has not seen it (single)
+UNLABELLED ?=#          folder of subjects without references, which the teacher labels; rest: what N_SUBJECTS leaves out
+INIT ?=#                random; teacher: the student starts from its weights (random)
 NOTE ?=#                file that is told the folder of the run
 MODALITIES ?=#          study: what students read, joined by ',' (t1,t1ce,t2,flair)
 METHODS ?=#             study: methods joined by ',', stacked ones by '+' (baseline,kdnet); FOLD, SEEDS, N_SUBJECTS are lists too
@@ -92,7 +95,7 @@ training = $(strip $(call options,$(TRAINING)) $(settings))
 BENCH_PHANTOM := data/phantom-1mm-8
 BENCH_DATA := $(or $(GIVEN_DATA),$(BENCH_PHANTOM))
 WRITE_PHANTOM = $(PY) pipelines/phantom.py --out '$(PHANTOM)' --subjects $(SUBJECTS) --spacing-mm $(SPACING_MM) && touch '$(PHANTOM)/.complete'
-TRAINING := DATA LABELS MODALITY TEACHER_MODALITIES METHOD NETWORK TEACHER_NETWORK RECIPE FOLD FOLDS SPLIT SEED EPOCHS N_SUBJECTS DEVICE CACHE OUT FORCE TEACHER NOTE
+TRAINING := DATA LABELS MODALITY TEACHER_MODALITIES METHOD NETWORK TEACHER_NETWORK RECIPE FOLD FOLDS SPLIT SEED EPOCHS N_SUBJECTS DEVICE CACHE OUT FORCE TEACHER TEACHERS UNLABELLED INIT NOTE
 # a study gives each of its runs the rest
 STUDY := $(filter-out MODALITY METHOD SEED TEACHER FORCE NOTE,$(TRAINING)) MODALITIES METHODS SEEDS TEACHER_N_SUBJECTS JOBS SCHEDULER SLURM
 SINGLE := $(filter MODALITY=% METHOD=% SEED=% TEACHER=% FORCE=% NOTE=%,$(MAKEOVERRIDES))

@@ -23,6 +23,9 @@ class Head(Protocol):
     def region_probabilities(self, logits: Tensor) -> Tensor:
         """Probabilities of TC, WT, ET, ``B 3 H W D``."""
 
+    def label_map(self, logits: Tensor) -> Tensor:
+        """uint8 ``B 1 H W D``: 0 background, 1 core, 2 oedema, 3 enhancing."""
+
     def mean_logits(self, logits: list[Tensor]) -> Tensor:
         """Logits ``B C H W D`` of the mean of several networks' untempered probabilities."""
 
@@ -77,9 +80,13 @@ class Batch:
         label: float regions ``B 3 H W D`` (TC, WT, ET).
         student_image, teacher_image: ``B M H W D``, the modalities each network read.
         progress: share of the training that is done, in [0, 1], for ramps.
+        labelled: bool ``B``: whether a sample's label is its reference. Where it is not, the label is the teacher's own
+            hard prediction: terms that need classes read that, and the segmentation loss leaves the sample out. None:
+            all are.
     """
 
     label: Tensor
     student_image: Tensor
     teacher_image: Tensor
     progress: float = 0.0
+    labelled: Tensor | None = None

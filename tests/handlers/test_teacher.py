@@ -304,7 +304,7 @@ def test_auto_takes_openvino_where_the_training_is_long_enough(epochs: int, take
     setup = with_runtime("auto", epochs)
     setup.trainer.add_event_handler(Events.ITERATION_COMPLETED, setup.trainer.terminate)
     setup.trainer.run()
-    assert (type(setup.handler._forward).__name__ == "OpenVINOForward") is taken
+    assert (type(setup.handler._forwards[0]).__name__ == "OpenVINOForward") is taken
 
 
 def test_an_unknown_runtime_is_refused() -> None:

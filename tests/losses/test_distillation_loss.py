@@ -99,3 +99,55 @@ def test_an_empty_region_gives_no_nan() -> None:
     logits = LOGITS.clone().requires_grad_()
     SegmentationLoss(RegionsHead())(logits, torch.zeros_like(LABEL)).backward()
     assert torch.isfinite(logits.grad).all()
+
+
+def masked(
+    labelled: list[bool], logits: torch.Tensor, label: torch.Tensor = LABEL
+) -> tuple[DistillationLoss, torch.Tensor]:
+    """A loss of segmentation and soft labels, and its value, where some samples have no reference."""
+    loss = loss_with({"kd": {"weight": 1.0, "term": SoftDiceBCE()}}, 0.5)
+    outputs = Outputs(logits, RegionsHead())
+    loss.fill(
+        outputs, Outputs(LOGITS.flip(0), RegionsHead()), Batch(label, label, label, labelled=torch.tensor(labelled))
+    )
+    return loss, loss(logits, label)
+
+
+def test_a_sample_without_reference_gives_no_segmentation_gradient_and_is_taught_all_the_same() -> None:
+    logits, guess = LOGITS.clone().requires_grad_(), LABEL.clone()
+    loss, value = masked([True, False], logits)
+    (gradient,) = torch.autograd.grad(value, logits)
+    guess[1] = 1 - guess[1]
+    _, other = masked([True, False], logits, guess)
+    assert torch.equal(value, other)  # whatever its label says
+    loss.weights["kd"] = 0.0
+    batch = Batch(LABEL, LABEL, LABEL, labelled=torch.tensor([True, False]))
+    loss.fill(Outputs(logits, RegionsHead()), Outputs(LOGITS, RegionsHead()), batch)
+    (of_segmentation,) = torch.autograd.grad(loss(logits, LABEL), logits)
+    assert not of_segmentation[1].any()
+    assert of_segmentation[0].any()
+    assert gradient[1].any()
+
+
+def test_masked_samples_count_in_the_mean_so_that_splitting_the_batch_changes_nothing() -> None:
+    _, whole = masked([True, False], LOGITS)
+    alone = []
+    for i, labelled in enumerate([True, False]):
+        loss = loss_with({"kd": {"weight": 1.0, "term": SoftDiceBCE()}}, 0.5)
+        part = slice(i, i + 1)
+        student, teacher = Outputs(LOGITS[part], RegionsHead()), Outputs(LOGITS.flip(0)[part], RegionsHead())
+        loss.fill(student, teacher, Batch(LABEL[part], LABEL[part], LABEL[part], labelled=torch.tensor([labelled])))
+        alone.append(loss(LOGITS[part], LABEL[part]))
+        assert ("segmentation" in loss.named) is labelled
+    torch.testing.assert_close(whole, torch.stack(alone).mean())
+
+
+def test_the_named_segmentation_is_the_mean_over_references() -> None:
+    loss, _ = masked([False, True], LOGITS)
+    torch.testing.assert_close(loss.named["segmentation"], SegmentationLoss(RegionsHead())(LOGITS[1:], LABEL[1:]))
+
+
+def test_a_batch_of_references_alone_is_what_it_was_bit_for_bit() -> None:
+    loss = loss_with({"kd": {"weight": 1.0, "term": SoftDiceBCE()}}, 0.5)
+    loss.fill(Outputs(LOGITS, RegionsHead()), Outputs(LOGITS.flip(0), RegionsHead()), Batch(LABEL, LABEL, LABEL))
+    assert torch.equal(masked([True, True], LOGITS)[1], loss(LOGITS, LABEL))

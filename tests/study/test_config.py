@@ -45,6 +45,7 @@ def plain() -> str:
         ("experiment", "mine"),
         ("teacher", "/runs/teacher"),
         ("split_file", "/runs/teacher/split.json"),
+        ("unlabelled", "/data/unlabelled"),
     ],
 )
 def test_where_a_run_happens_is_not_what_it_computes(plain: str, name: str, value: Any) -> None:
@@ -60,6 +61,8 @@ def test_where_a_run_happens_is_not_what_it_computes(plain: str, name: str, valu
         ("epochs", 13),
         ("modality", "flair"),
         ("n_subjects", 4),
+        ("teachers", "crossfit"),
+        ("init", "teacher"),
         ("terms#latent_kl#weight", 9.0),
         ("terms::latent_kl::term::axis", "space"),
         ("network_def#dropout", 0.1),
@@ -105,7 +108,7 @@ def test_neither_the_order_of_keys_nor_the_overlays_that_change_nothing_matter(p
 @pytest.mark.parametrize("bundle", [TEACHER, STUDENT])
 def test_every_name_that_is_no_identity_is_one_of_a_shipped_configuration(bundle: Path) -> None:
     """A name that was renamed in the YAML would silently become part of every key."""
-    known = {"_meta_", "teacher"}  # MONAI's own, and the student's
+    known = {"_meta_", "teacher", "unlabelled"}  # MONAI's own, and the student's
     for path in (bundle / "configs").glob("*.yaml"):
         known |= {name.removeprefix("+").split("#")[0] for name in yaml.safe_load(path.read_text())}
     assert known >= NOT_IDENTITY

@@ -4,83 +4,26 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
-import numpy as np
 import pytest
 import torch
-from ignite.engine import Engine
+from small_volumes import once, short, write_volumes
 
 from kd_monai.handlers import BestModelHandler, NaNLossError, ProgressHandler
 from kd_monai.study import RunFolder
 from kd_monai.study.launch import STUDENT, TEACHER, train
 
-EPOCHS = 3
-
-
-class SilentTracker:
-    """Stands in for MLflow, which takes seconds to import; keeps the losses of each epoch."""
-
-    def __init__(self, record: Any) -> None:
-        self.log = record.path / "losses.jsonl"
-
-    def start(self) -> None: ...
-
-    def log_metrics(self, values: dict[str, float], step: int) -> None:
-        losses = {name: value for name, value in values.items() if name.endswith("/loss")}
-        with self.log.open("a") as file:
-            file.write(json.dumps([step, losses]) + "\n")
-
-    def save_durations(self) -> None: ...
-
-    def log_durations(self) -> None: ...
-
-    def log_artifact(self, path: Path, artifact_path: str | None = None) -> None: ...
-    def end(self, status: str) -> None: ...
-
 
 @pytest.fixture(scope="module")
 def cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six subjects of 36 x 34 x 35 voxels of 2 mm in the layout of BraTS 2018."""
-    folder = tmp_path_factory.mktemp("cases") / "HGG"
-    random = np.random.default_rng(0)
-    for i in range(6):
-        name = f"Brats18_X_{i}_1"
-        (folder / name).mkdir(parents=True)
-        label = np.zeros((36, 34, 35), np.uint8)
-        label[8 + i : 20 + i, 8:20, 8:20] = 2
-        label[10 + i : 16 + i, 10:16, 10:16] = 1
-        label[12 + i : 15 + i, 11:15, 11:15] = 4
-        volumes = {name: random.uniform(1, 2, label.shape) + label for name in ("t1", "t1ce", "t2", "flair")}
-        for kind, volume in {**volumes, "seg": label}.items():
-            data = volume.astype(np.uint8 if kind == "seg" else np.float32)
-            nib.save(nib.Nifti1Image(data, np.diag([2.0, 2, 2, 1])), folder / name / f"{name}_{kind}.nii.gz")
-    return folder.parent
+    return write_volumes(tmp_path_factory.mktemp("cases"))
 
 
 @pytest.fixture
 def settings(cases: Path, tmp_path: Path) -> dict[str, Any]:
-    return {
-        "dataset_dir": str(cases), "output_dir": str(tmp_path / "runs"), "device": "cpu", "precision": "fp32",
-        "modality": "t1ce", "width": 1, "roi_size": [32, 32, 32], "epochs": EPOCHS, "steps_per_epoch": 2,
-        "val_every": 1, "tracker": {"_target_": f"{__name__}.SilentTracker", "record": "@record"},
-    }  # fmt: skip
-
-
-def once(monkeypatch: pytest.MonkeyPatch, owner: type, name: str, number: int, error: BaseException) -> None:
-    """Raise at the n-th call of a handler's method."""
-    method: Callable[..., None] = getattr(owner, name)
-    calls = iter(range(1, 1000))
-
-    def raising(self: Any, engine: Engine) -> None:
-        method(self, engine)
-        if next(calls) == number:
-            raise error
-
-    monkeypatch.setattr(owner, name, raising)
+    return {**short(cases, tmp_path / "runs"), "modality": "t1ce"}
 
 
 def losses_of(run: RunFolder) -> dict[str, list[float]]:

@@ -93,6 +93,49 @@ def test_a_method_of_another_head_is_refused_before_anything_is_trained(verb: An
     assert {overrides["head"] for _, _, overrides in launches.calls} == {"labels"}
 
 
+INNER = ["0/3", "1/3", "2/3"]
+
+
+def test_a_cross_fitted_student_trains_the_teacher_and_one_for_each_inner_fold_first(launches: Launches) -> None:
+    roles.train_student(given("--teachers", "crossfit", "--fold", "1"))
+    *teachers, (bundle, _, overrides) = launches.calls
+    assert [called for called, _, _ in teachers] == [TEACHER] * 4
+    of_teachers = [
+        {"fold": 1, "modality": "t1-t1ce-t2-flair", **inner} for inner in ({}, *({"inner_fold": k} for k in INNER))
+    ]
+    assert [own for _, _, own in teachers] == of_teachers
+    assert bundle == STUDENT
+    assert overrides["teacher"] == ",".join(str(launches.out / f"run{n}") for n in (1, 2, 3, 4))
+    assert overrides["teachers"] == "crossfit"
+
+
+def test_of_a_cross_fitted_student_one_named_teacher_is_that_of_all_subjects_and_several_are_all(
+    launches: Launches,
+) -> None:
+    roles.train_student(given("--teachers", "crossfit", "--teacher", "mine", "--set", "inner_folds=2"))
+    assert [own.get("inner_fold") for _, _, own in launches.calls] == ["0/2", "1/2", None]
+    assert launches.calls[-1][2]["teacher"] == f"mine,{launches.out / 'run1'},{launches.out / 'run2'}"
+    launches.calls.clear()
+    roles.train_student(given("--teachers", "crossfit", "--teacher", "a,b"))
+    assert [own["teacher"] for _, _, own in launches.calls] == ["a,b"]
+
+
+def test_a_methods_file_may_ask_for_cross_fitted_teachers(launches: Launches, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(yaml.safe_dump({"teachers": "crossfit"}))
+    assert len(roles.train_teachers(given("--method", str(mine)))) == 4
+    assert [own.get("inner_fold") for _, _, own in launches.calls] == [None, *INNER]
+    launches.calls.clear()
+    assert len(roles.train_teachers(given())) == 1
+
+
+@pytest.mark.parametrize("option", [("--teachers", "crossfit"), ("--init", "teacher"), ("--set", "inner_folds=4")])
+def test_what_teachers_know_changes_neither_the_teacher_nor_the_baseline(launches: Launches, option: Any) -> None:
+    roles.train_teacher(given(*option))
+    roles.train_baseline(given(*option))
+    assert [own for _, _, own in launches.calls] == [{"modality": "t1-t1ce-t2-flair"}, {"modality": "t1ce"}]
+
+
 def test_the_method_baseline_is_the_baseline(launches: Launches) -> None:
     roles.train_student(given("--method", "baseline"))
     assert [files for _, files, _ in launches.calls] == [["quick", "baseline"]]

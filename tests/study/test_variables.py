@@ -11,7 +11,16 @@ import pytest
 import yaml
 
 from kd_monai.study.launch import STUDENT, TEACHER
-from kd_monai.study.variables import LISTS, OTHERS, OVERRIDES, defaults, overrides_of, read_variables, settings_of
+from kd_monai.study.variables import (
+    LISTS,
+    OF_STUDENT,
+    OTHERS,
+    OVERRIDES,
+    defaults,
+    overrides_of,
+    read_variables,
+    settings_of,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -47,6 +56,9 @@ def test_an_empty_value_counts_as_not_given() -> None:
         (["--n-subjects", "4"], {"n_subjects": 4}),
         (["--device", "cpu"], {"device": "cpu"}),
         (["--cache", "disk"], {"cache": "disk"}),
+        (["--teachers", "crossfit"], {"teachers": "crossfit"}),
+        (["--init", "teacher"], {"init": "teacher"}),
+        (["--unlabelled", "rest", "--n-subjects", "4"], {"unlabelled": "rest", "n_subjects": 4}),
         (["--labels", "msd"], {"labels": "msd"}),
         (["--out", "runs/a"], {"output_dir": "runs/a"}),
         (["--out", "2024-01-31"], {"output_dir": "2024-01-31"}),
@@ -80,6 +92,28 @@ def test_the_teachers_settings_are_read_alike_and_are_no_overrides_of_all() -> N
     given = read_variables(None, ["--set", "width=4", "--teacher-set", "width=1e1", "--teacher-set", "head=labels"])
     assert settings_of(given.teacher_set) == {"width": 10.0, "head": "labels"}
     assert overrides_of(given) == {"width": 4}
+
+
+def test_a_folder_of_unlabelled_subjects_becomes_absolute_and_must_be_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Said before a teacher is trained, which does not look at them."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=rf"UNLABELLED must be rest, or name a folder.*{tmp_path}/more does not exist"):
+        read_variables(None, ["--unlabelled", "more"])
+    (tmp_path / "more").mkdir()
+    assert overrides("--unlabelled", "more") == {"unlabelled": str(tmp_path / "more")}
+
+
+def test_the_rest_is_of_a_number_of_subjects() -> None:
+    with pytest.raises(ValueError, match="UNLABELLED=rest takes the training subjects that N_SUBJECTS leaves out"):
+        read_variables(None, ["--unlabelled", "rest"])
+
+
+@pytest.mark.parametrize("name", ["cache", "teachers", "init"])
+def test_what_is_no_choice_is_refused_with_the_choices(name: str) -> None:
+    with pytest.raises(ValueError, match=rf"{name.upper()} must be \w+ or \w+; got 'both'\. Choose one of them"):
+        read_variables(None, [f"--{name}", "both"])
 
 
 @pytest.mark.parametrize("entry", ["learning_rate", "=3", " =3", ""])
@@ -132,7 +166,8 @@ def test_an_unknown_option_ends_with_status_2() -> None:
 @pytest.mark.parametrize("bundle", [TEACHER, STUDENT])
 def test_every_variable_stands_for_an_id_of_both_bundles(bundle: Path) -> None:
     config = yaml.safe_load((bundle / "configs" / "train.yaml").read_text())
-    assert {target for target, _ in OVERRIDES.values()} <= set(config)
+    own = set(OF_STUDENT) if bundle == TEACHER else set()
+    assert {target for target, _ in OVERRIDES.values()} - own <= set(config)
 
 
 def make(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -185,6 +220,7 @@ def test_every_training_variable_of_make_is_an_option_and_reaches_it() -> None:
     values |= {"FOLDS": "4", "SEED": "7", "EPOCHS": "2", "N_SUBJECTS": "6"}
     values |= {"LABELS": "msd", "DEVICE": "cpu", "CACHE": "disk"}
     values |= {"SET": "learning_rate=0.1 width=4", "TEACHER_SET": "width=16 head=labels"}
+    values |= {"TEACHERS": "crossfit", "UNLABELLED": "rest", "INIT": "teacher"}
     done = make("student", *(f"{name}={value}" for name, value in values.items()))
     (line,) = [line for line in done.stdout.splitlines() if "pipelines/student.py" in line]
     arguments = line.split("pipelines/student.py", 1)[1].replace("'", "").split()

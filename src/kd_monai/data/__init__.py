@@ -9,8 +9,11 @@ from kd_monai.data.errors import DataError
 from kd_monai.data.in_place import RandScaleInPlaced, RandShiftInPlaced
 from kd_monai.data.label_to_regions import LabelToRegions, region_transforms
 from kd_monai.data.seeded_dataset import SeededDataset
+from kd_monai.data.unlabelled import REST, Unlabelled
+from kd_monai.data.with_unlabelled import WithUnlabelled
 
 __all__ = [
+    "REST",
     "CropIndices",
     "DataError",
     "Datalist",
@@ -19,6 +22,8 @@ __all__ = [
     "RandScaleInPlaced",
     "RandShiftInPlaced",
     "SeededDataset",
+    "Unlabelled",
+    "WithUnlabelled",
     "cache_dataset",
     "cache_upper_bound",
     "cached_transforms",

@@ -50,6 +50,12 @@ class CachedTransforms(Compose):
         )
         self._plain = PlainMeta()
 
+    def without_label(self) -> CachedTransforms:
+        """The same, for entries whose label is not to be read."""
+        other = copy.deepcopy(self)
+        other.settings = {**self.settings, "with_label": False}
+        return other
+
     def sources(self, entry: Entry) -> list[Source]:
         """Sources of the modalities, in their order, and of the label.
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -16,8 +16,10 @@ from kd_monai.data.digest import data_digest
 from kd_monai.data.errors import DataError
 from kd_monai.data.find import find_entries
 from kd_monai.data.found import Entry, Found
+from kd_monai.data.inner_fold import inner_fold_patients
 from kd_monai.data.partition import Cohort, choose_subjects, make_split
 from kd_monai.data.split import Split
+from kd_monai.data.unlabelled import REST, Unlabelled, find_unlabelled, rest_of
 from kd_monai.phases import phase
 
 logger = logging.getLogger(__name__)
@@ -54,6 +56,8 @@ class Datalist:
     """sha256 of subject names and file contents; the folder's place and this run's modalities do not matter."""
     split: Split
     """Folds and validation subjects of every fold, as written by ``write_split``."""
+    unlabelled: Unlabelled = field(default_factory=Unlabelled)
+    """Subjects to train on without their references."""
 
     @property
     def split_digest(self) -> str:
@@ -80,6 +84,8 @@ class Datalist:
         val_fraction: float = 0.2,
         check: bool = True,
         remember: str | Path | None = None,
+        inner_fold: str | None = None,
+        unlabelled: str | Path | None = None,
     ) -> Self:
         """Find the subjects of a folder or datalist JSON, check them and split them.
 
@@ -95,9 +101,13 @@ class Datalist:
             val_fraction: share of the patients outside the test fold.
             check: read every voxel of the images; labels are read in any case, for the stratification.
             remember: JSON file that notes files that passed, and checksums: none is read again until it changes.
+            inner_fold: patients of the training part to leave out, ``"0/3"`` for the first of three inner folds.
+            unlabelled: a folder or datalist JSON of subjects to train on without references, or ``"rest"``: the
+                training subjects that ``n_subjects`` leaves out.
 
         Raises:
-            DataError: anything wrong with the data, all of it in one message.
+            DataError: anything wrong with the data, all of it in one message; unlabelled subjects of a patient who
+                has another part in this fold, or ``"rest"`` without ``n_subjects``.
             ValueError: an unknown modality.
         """
         modalities = parse_modalities(modalities)
@@ -122,5 +132,21 @@ class Datalist:
             read = {modality: entry["image"][modality] for modality in modalities}
             entries[entry["subject"]] = {**entry, "image": read, "fold": fold_of.get(entry["subject"])}
         train, val, test = ([entries[name] for name in names] for names in parts)
+        without_references = Unlabelled()
+        if unlabelled == REST:
+            everyone = choose_subjects(split, cohort, fold, seed, None)[0]
+            without_references = rest_of([entries[name] for name in everyone], train, val, n_subjects)
+        elif unlabelled is not None:
+            used = {"train": train, "validate": val, "test": test}
+            without_references = find_unlabelled(unlabelled, modalities, used, check, remember)
+        if inner_fold is not None:
+            out = inner_fold_patients(parts[0], cohort, inner_fold, seed, fold)
+            # with FOLD=all validation is on training subjects
+            train, val = ([entry for entry in part if entry["patient"] not in out] for part in (train, val))
+            if not val:
+                raise DataError(
+                    f"inner_fold {inner_fold} of fold {fold} leaves nobody to validate on. Choose more inner folds "
+                    "(SET=inner_folds=5), or another val_fraction."
+                )
         digest = data_digest(found.entries, remember)
-        return cls(train, val, test, modalities, convention, found.layout, digest, split)
+        return cls(train, val, test, modalities, convention, found.layout, digest, split, without_references)

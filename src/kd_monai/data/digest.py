@@ -46,9 +46,9 @@ def data_digest(entries: Iterable[Entry], memory: Path | None = None) -> str:
     lines = []
     for entry in entries:
         contents = []
-        for kind, name in sorted({**entry["image"], "label": entry["label"]}.items()):
+        for kind, name in sorted({**entry["image"], "label": entry.get("label", "")}.items()):
             path = Path(name)
-            if not path.exists():
+            if not name or not path.exists():
                 continue
             content = gzip_crc(path) if path.is_file() else None
             if content is None:

@@ -10,7 +10,7 @@ from kd_monai.data.errors import DataError
 from kd_monai.data.found import Entry, Found
 
 
-def _missing_files(entry: Entry, modalities: tuple[str, ...]) -> list[str]:
+def _missing_files(entry: Entry, modalities: tuple[str, ...], with_label: bool) -> list[str]:
     """One complaint for each file that a run on these modalities needs and the subject lacks."""
     subject, present, label = entry["subject"], entry["image"], entry.get("label", "")
     folder = os.path.dirname(label or next(iter(present.values()), "")) or "the data set"
@@ -22,6 +22,8 @@ def _missing_files(entry: Entry, modalities: tuple[str, ...]) -> list[str]:
     ]
     named = dict.fromkeys(present[modality] for modality in modalities if modality in present)
     problems += [f"subject {subject}: {path} does not exist. Add it." for path in named if not os.path.exists(path)]
+    if not with_label:
+        return problems
     if not label:
         problems.append(
             f"subject {subject}: no label lies in {folder}. Add it (<case>_seg.nii.gz in a BraTS folder), or move the "
@@ -32,15 +34,21 @@ def _missing_files(entry: Entry, modalities: tuple[str, ...]) -> list[str]:
     return problems
 
 
-def find_entries(path: str | Path, modalities: tuple[str, ...]) -> Found:
+def find_entries(
+    path: str | Path, modalities: tuple[str, ...], with_label: bool = True, variable: str = "DATA"
+) -> Found:
     """All subjects of a data folder or JSON file, with a complaint for each file that this run needs and lacks.
+
+    ``variable`` names the path in the message.
 
     Raises:
         DataError: there is nothing at the path, or a JSON file cannot be understood.
     """
     path = Path(path).expanduser()
     if not path.exists():
-        raise DataError(f"DATA must name a folder or a datalist JSON: {path.resolve()} does not exist. Correct DATA.")
+        raise DataError(
+            f"{variable} must name a folder or a datalist JSON: {path.resolve()} does not exist. Correct {variable}."
+        )
     description = path / "dataset.json" if path.is_dir() else path
     if description.name == "dataset.json" and description.is_file():
         found = find_dataset_json(description.absolute())
@@ -49,5 +57,5 @@ def find_entries(path: str | Path, modalities: tuple[str, ...]) -> Found:
     else:
         found = find_datalist_json(path.absolute())
     for entry in found.entries:
-        found.problems += _missing_files(entry, modalities)
+        found.problems += _missing_files(entry, modalities, with_label)
     return found

@@ -44,15 +44,20 @@ def stratified_order(strata: Strata, *seed: object) -> list[str]:
     return [name for _, name in sorted(places)]
 
 
-def make_folds(strata: Strata, folds: int, seed: int) -> list[list[str]]:
+def make_folds(
+    strata: Strata, folds: int, seed: Hashable, variable: str = "FOLDS", who: str = "patients"
+) -> list[list[str]]:
     """Names dealt to folds, stratum after stratum: sizes, also within a stratum, differ by at most one.
+
+    ``variable`` and ``who`` are for the message.
 
     Raises:
         DataError: fewer than 2 folds, or fewer names than folds.
     """
     if not isinstance(folds, int) or not 2 <= folds <= len(strata):
         raise DataError(
-            f"FOLDS must be from 2 to the number of patients, {len(strata)}: got {folds!r}. Correct FOLDS or DATA."
+            f"{variable} must be from 2 to the number of {who}, {len(strata)}: got {folds!r}. "
+            f"Correct {variable} or DATA."
         )
     rng = _generator("folds", seed)
     dealt = [names[i] for names in _by_stratum(strata) for i in rng.permutation(len(names))]

@@ -15,7 +15,7 @@ def dry_run(network: nn.Module, head: Head, layers: Sequence[str], channels: int
     """Outputs of one empty patch, in eval mode, without gradients or random numbers, where the network is.
 
     Args:
-        network: left in the mode it was in.
+        network: left in the mode it was in; of cross-fitted teachers, which are alike, the first is run.
         head: how its logits are read.
         layers: to be tapped.
         channels: that it reads.
@@ -29,6 +29,8 @@ def dry_run(network: nn.Module, head: Head, layers: Sequence[str], channels: int
             f"A feature term compares the layers of one teacher; got {len(network.networks)} teachers and layers "
             f"{list(layers)}. Name one teacher, or leave feature terms out: several teachers share outputs alone."
         )
+    if isinstance(network, nn.ModuleList):
+        network = network[0]
     taps = FeatureTaps(network, layers)
     device = next(network.parameters()).device
     was_training = network.training

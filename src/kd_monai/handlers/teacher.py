@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Literal, get_args
 
 import torch
@@ -15,6 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from kd_monai.handlers.dry_run import dry_run
 from kd_monai.handlers.prepare import select_channels
+from kd_monai.handlers.route import Forward, by_teacher, numbers_of
 from kd_monai.losses import DistillationLoss
 from kd_monai.networks import FeatureTaps, OpenVINOForward, openvino_is_installed
 from kd_monai.outputs import Batch, Head, Outputs
@@ -51,8 +53,11 @@ class TeacherHandler:
     learn from detached outputs at FORWARD_COMPLETED. The slot and the taps are emptied at LOSS_COMPLETED and after any
     exception.
 
+    Cross-fitted teachers are several networks and a route: each sample passes through the one of its subject, so that
+    a step costs one forward pass of each sample, and feature terms compare as they do with one teacher.
+
     Args:
-        teacher: its network, or the mean of several; frozen here.
+        teacher: its network, or the mean of several, or a ModuleList of cross-fitted ones; frozen here.
         teacher_head, student_head: how the two networks' logits are read.
         loss: the loss whose slot is filled.
         modalities: channels of the batch's image, in order.
@@ -61,7 +66,11 @@ class TeacherHandler:
         roi_size: patch in voxels, for the dry run that every term checks.
         precision: of the teacher where OpenVINO runs it, `bf16` or `fp32`, resolved; torch's is the inferer's.
         runtime: `openvino` runs the teacher two to five times faster on a CPU, to the precision's rounding; `auto`
-            takes it on a CPU where it is installed (extra ``[fast]``) for `PAYS_AFTER_STEPS` or more.
+            takes it on a CPU where it is installed (extra ``[fast]``) for `PAYS_AFTER_STEPS` or more a teacher.
+        route: subject -> number of its teacher, of cross-fitted ones.
+
+    Raises:
+        ValueError: an unknown runtime, or a ModuleList without a route.
 
     Raises (at STARTED):
         ValueError: a tapped layer is missing, a feature term was given several teachers, or a term refuses the two
@@ -83,17 +92,25 @@ class TeacherHandler:
         roi_size: Sequence[int],
         precision: Literal["bf16", "fp32"] = "fp32",
         runtime: Runtime = "auto",
+        route: Mapping[str, int] | None = None,
     ) -> None:
         if runtime not in get_args(Runtime):
             raise ValueError(f"`teacher_runtime` must be one of {list(get_args(Runtime))}; got {runtime!r}.")
-        self.teacher = FrozenTeacher(teacher)
+        if isinstance(teacher, nn.ModuleList) and route is None:
+            raise ValueError(
+                f"Cross-fitted teachers need a route, subject -> number of the teacher; got {len(teacher)} and none. "
+                "Take it from CrossFitted.route, or name one teacher."
+            )
+        self.teachers = [FrozenTeacher(own) for own in (teacher if isinstance(teacher, nn.ModuleList) else [teacher])]
+        self.route = dict(route) if route is not None else None
         self.teacher_head, self.student_head, self.loss = teacher_head, student_head, loss
         self.modalities, self.teacher_modalities = list(modalities), list(teacher_modalities)
         self.student_modalities = list(student_modalities)
         self.inferer, self.roi_size = inferer, list(roi_size)
         self.precision, self.runtime = precision, runtime
-        self._forward: Callable[[Tensor], tuple[Tensor, dict[str, Tensor]]] = self._with_torch
-        self.student_taps = self.teacher_taps = FeatureTaps(nn.Identity())  # until the networks are known
+        self._forwards: list[Forward] = []
+        self.student_taps = FeatureTaps(nn.Identity())  # until the networks are known
+        self.teacher_taps: list[FeatureTaps] = []
         self._teacher_outputs: Outputs | None = None
 
     def attach(self, engine: Engine) -> None:
@@ -106,21 +123,25 @@ class TeacherHandler:
 
     def started(self, engine: Engine) -> None:
         """Bind the student, and let every term look at both networks' outputs of an empty patch."""
-        self.teacher.to(engine.state.device)
+        for teacher in self.teachers:
+            teacher.to(engine.state.device)
         pairs = self.loss.feature_pairs
         of_teacher, of_student = sorted({name for name, _ in pairs}), sorted({name for _, name in pairs})
         network = engine.network.module if isinstance(engine.network, DistributedDataParallel) else engine.network
-        frozen = self.teacher.network
+        frozen = [teacher.network for teacher in self.teachers]
         self.loss.check(
-            teacher=dry_run(frozen, self.teacher_head, of_teacher, len(self.teacher_modalities), self.roi_size),
+            teacher=dry_run(frozen[0], self.teacher_head, of_teacher, len(self.teacher_modalities), self.roi_size),
             student=dry_run(network, self.student_head, of_student, len(self.student_modalities), self.roi_size),
         )
-        self.student_taps, self.teacher_taps = FeatureTaps(network, of_student), FeatureTaps(frozen, of_teacher)
+        self.student_taps = FeatureTaps(network, of_student)
+        self.teacher_taps = [FeatureTaps(own, of_teacher) for own in frozen]
         if self._takes_openvino(engine):
             logger.info("The teacher runs through OpenVINO, %s", self.precision)
-            self._forward = OpenVINOForward(self.teacher.network, of_teacher, self.precision)
+            self._forwards = [OpenVINOForward(own, of_teacher, self.precision) for own in frozen]
         else:
-            self._forward = self._with_torch
+            self._forwards = [
+                partial(self._with_torch, own, taps) for own, taps in zip(self.teachers, self.teacher_taps, strict=True)
+            ]
 
     def _takes_openvino(self, engine: Engine) -> bool:
         cpu = torch.device(engine.state.device).type == "cpu"
@@ -130,14 +151,21 @@ class TeacherHandler:
                 "Set `teacher_runtime: torch`, or `auto`."
             )
         steps = engine.state.max_epochs * engine.state.epoch_length
-        pays = cpu and openvino_is_installed() and steps >= PAYS_AFTER_STEPS
+        pays = cpu and openvino_is_installed() and steps >= PAYS_AFTER_STEPS * len(self.teachers)
         return self.runtime == "openvino" or (self.runtime == "auto" and pays)
 
-    def _with_torch(self, image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        self.teacher_taps.open()
+    def _with_torch(self, network: nn.Module, taps: FeatureTaps, image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        taps.open()
         with torch.no_grad():
-            logits = self.inferer(image, self.teacher)
-        return logits, self.teacher_taps.close()
+            logits = self.inferer(image, network)
+        return logits, taps.close()
+
+    def _teach(self, image: Tensor, subjects: Sequence[str]) -> tuple[Tensor, dict[str, Tensor]]:
+        if self.route is None:
+            return self._forwards[0](image)
+        # OpenVINO compiles for a batch size: with passes of one sample, once a teacher
+        one_by_one = isinstance(self._forwards[0], OpenVINOForward)
+        return by_teacher(self._forwards, numbers_of(subjects, self.route), image, one_by_one)
 
     def __call__(self, engine: Engine) -> None:
         """Teacher's outputs of this batch; the image moves to the device once, for both networks."""
@@ -145,7 +173,8 @@ class TeacherHandler:
             engine.state.batch["image"].as_subclass(Tensor).to(engine.state.device, non_blocking=engine.non_blocking)
         )
         engine.state.batch["image"] = image
-        logits, features = self._forward(select_channels(image, self.modalities, self.teacher_modalities))
+        read = select_channels(image, self.modalities, self.teacher_modalities)
+        logits, features = self._teach(read, engine.state.batch.get("subject", ()))
         self._teacher_outputs = Outputs(logits, self.teacher_head, features)
         self.student_taps.open()
 
@@ -161,6 +190,7 @@ class TeacherHandler:
             student_image=engine.state.output["image"],
             teacher_image=select_channels(image, self.modalities, self.teacher_modalities),
             progress=done,
+            labelled=engine.state.batch.get("labelled"),
         )
         self.loss.critics.step(student, self._teacher_outputs, batch)
         self.loss.fill(student, self._teacher_outputs, batch)
@@ -178,4 +208,5 @@ class TeacherHandler:
         self._teacher_outputs = None
         self.loss.clear()
         self.student_taps.close()
-        self.teacher_taps.close()
+        for taps in self.teacher_taps:
+            taps.close()

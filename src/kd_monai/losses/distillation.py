@@ -17,6 +17,9 @@ class DistillationLoss(nn.Module):
     The trainer calls a loss with the prediction and the label alone, so the rest arrives in a slot: a handler fills it
     before the call and the call empties it. Without terms this is the plain baseline and no slot is needed.
 
+    The segmentation loss, a mean over samples, is 0 for those that `Batch.labelled` says have no reference: ``L_seg``
+    is then ``sum_labelled L_i / B``.
+
     Beside its call a term may have: `pairs`, the (teacher, student) layers it reads; `check(student, teacher)`, which
     raises before the first step where the two do not fit; `learned = True` with `build(student, teacher)`, which makes
     its parameters for the channels of these outputs; `critic`, a `Critic`; and `needs_head`, of its class, the name of
@@ -103,11 +106,8 @@ class DistillationLoss(nn.Module):
         Raises:
             RuntimeError: there are terms and nobody filled the slot since the last call.
         """
-        segmentation = self.segmentation(logits, label)
-        self.named = {"segmentation": segmentation.detach()}
-        total = self.segmentation_weight * segmentation
         if not self.terms:
-            return total
+            return self._weighted_segmentation(logits, label, None)
         if self._slot is None:
             raise RuntimeError(
                 f"Terms {sorted(self.terms)} need the teacher's outputs and the slot is empty: attach "
@@ -115,6 +115,7 @@ class DistillationLoss(nn.Module):
             )
         student, teacher, batch = self._slot
         self._slot = None
+        total = self._weighted_segmentation(logits, label, batch.labelled)
         for name, term in self.terms.items():
             value = term(student, teacher, batch)
             if value.shape != logits.shape[:1]:
@@ -126,3 +127,16 @@ class DistillationLoss(nn.Module):
             self.named[name] = value.detach()
             total = total + self.weights[name] * value
         return total
+
+    def _weighted_segmentation(self, logits: Tensor, label: Tensor, labelled: Tensor | None) -> Tensor:
+        self.named = {}
+        share = 1.0
+        if labelled is not None and not labelled.all():
+            chosen = labelled.to(logits.device)
+            share = labelled.float().mean().item()
+            if not share:
+                return logits.new_zeros(())  # no value is named: a mean over steps is one over references
+            logits, label = logits[chosen], label[chosen]
+        segmentation = self.segmentation(logits, label)
+        self.named["segmentation"] = segmentation.detach()
+        return self.segmentation_weight * share * segmentation

@@ -15,7 +15,7 @@ NOT_IDENTITY = frozenset(
     {
         "imports", "finalize", "bundle_root", "dataset_dir", "output_dir", "run_dir", "device",
         "cache", "cache_dir", "num_workers", "force", "experiment", "teacher", "split_file", "dataset",
-        "evaluator", "_meta_", "recipe", "labels", "precision",
+        "evaluator", "_meta_", "recipe", "labels", "precision", "unlabelled",
     }
 )  # fmt: skip
 

@@ -71,8 +71,16 @@ class EvaluatedRun:
         return self.record.get(key, self.config.get(key))
 
 
+def _of_inner_fold(folder: Path) -> bool:
+    try:
+        record = json.loads((folder / "run.json").read_text())
+    except ValueError:
+        return False  # whoever reads it says what is wrong
+    return isinstance(record, dict) and record.get("inner_fold") is not None
+
+
 def find_runs(out: Path, runs: Sequence[Path] | None = None) -> tuple[list[EvaluatedRun], list[str]]:
-    """Evaluated runs of an output folder, sorted by name.
+    """Evaluated runs of an output folder, sorted by name; teachers of inner folds are nobody's arm and left out.
 
     Args:
         out: folder of run folders.
@@ -92,6 +100,8 @@ def find_runs(out: Path, runs: Sequence[Path] | None = None) -> tuple[list[Evalu
         )
     found, remarks = [], []
     for folder in folders:
+        if _of_inner_fold(folder):
+            continue
         if not (folder / "cases.csv").is_file():
             remarks.append(f"{folder.name} has no cases.csv and is left out: evaluate it (make evaluate OUT={out}).")
             continue

@@ -31,6 +31,14 @@ def train_teacher(given: argparse.Namespace) -> RunFolder:
     return _train(TEACHER, _overlays(TEACHER, given), given, {"modality": given.teacher_modalities})
 
 
+def train_teachers(given: argparse.Namespace) -> list[RunFolder]:
+    """The finished teacher of these variables and, with TEACHERS=crossfit, one for each inner fold behind it.
+
+    What is not there is trained.
+    """
+    return [train_teacher(given), *_train_inner_teachers(given)]
+
+
 def train_baseline(given: argparse.Namespace) -> RunFolder:
     """The finished mono-modal baseline of these variables; trained if it is not there."""
     files = _overlays(STUDENT, given, "baseline")
@@ -38,14 +46,38 @@ def train_baseline(given: argparse.Namespace) -> RunFolder:
 
 
 def train_student(given: argparse.Namespace) -> RunFolder:
-    """The finished student of these variables; trained if it is not there, its teacher (without TEACHER) too."""
+    """The finished student of these variables; trained if it is not there, its teacher (without TEACHER) too.
+
+    With TEACHERS=crossfit a TEACHER that is one folder is the teacher of all training subjects, and those of the inner
+    folds are trained too; several folders are all that teach.
+    """
     if given.method == "baseline":
         return train_baseline(given)
-    folder = given.teacher or train_teacher(given).path
+    folder = str(given.teacher or train_teacher(given).path)
+    if "," not in folder:
+        folder = ",".join([folder, *(str(run.path) for run in _train_inner_teachers(given))])
     files = _overlays(STUDENT, given, given.method)
     # of stacked files each names itself, and the last would win
     method = "-".join(Path(name).stem for name in given.method.split(","))
-    return _train(STUDENT, files, given, {"modality": given.modality, "teacher": str(folder), "method": method})
+    return _train(STUDENT, files, given, {"modality": given.modality, "teacher": folder, "method": method})
+
+
+def _train_inner_teachers(given: argparse.Namespace) -> list[RunFolder]:
+    """Those that a cross-fitted student needs beside the teacher of all training subjects; nobody for another."""
+    files = [STUDENT / "configs" / "train.yaml", *_overlays(STUDENT, given, given.method)]
+    config = {**ConfigParser.load_config_files(files), **overrides_of(given)}
+    if config["teachers"] != "crossfit":
+        return []
+    folds = config["inner_folds"]
+    return [
+        _train(
+            TEACHER,
+            _overlays(TEACHER, given),
+            given,
+            {"modality": given.teacher_modalities, "inner_fold": f"{fold}/{folds}"},
+        )
+        for fold in range(folds)
+    ]
 
 
 def _train(
@@ -63,7 +95,7 @@ def _train(
     # a file of the user's names its runs, or they would be filed as quick
     named = {"recipe": Path(given.recipe).stem} if given.recipe.endswith((".yaml", ".yml")) else {}
     run = train(bundle, overlays, {**overrides, **named, **more})
-    if given.note:
+    if given.note and "inner_fold" not in more:
         write_bytes(given.note, f"{run.path}\n".encode())
     return run
 

@@ -30,9 +30,13 @@ def finished_record(run_folder: Path) -> dict[str, Any]:
 
 
 def finished_runs(out: Path) -> list[Path]:
-    """Folders of the finished trainings in an output folder."""
+    """Folders of the finished trainings in an output folder, without teachers of inner folds: they only teach."""
     records = {file.parent: json.loads(file.read_text()) for file in sorted(out.glob("*/run.json"))}
-    return [folder for folder, record in records.items() if record.get("status") == "FINISHED"]
+    return [
+        folder
+        for folder, record in records.items()
+        if record.get("status") == "FINISHED" and record.get("inner_fold") is None
+    ]
 
 
 def template_of(record: Mapping[str, Any]) -> Path:

@@ -21,6 +21,7 @@ from kd_monai.data import Datalist
 from kd_monai.handlers import file_digest
 from kd_monai.inferers import Precision, resolved_precision
 from kd_monai.study.config import check_counts, current_parser, run_key
+from kd_monai.study.crossfit import CrossFitted
 from kd_monai.study.teacher import Teacher
 from kd_monai.study.teachers import Teachers
 from kd_monai.tracking.journal import Journal
@@ -59,7 +60,8 @@ class RunFolder:
         on_fail: called with the status when the run ends without `finish`.
 
     Raises:
-        ValueError: the teacher does not fit, or epochs or steps are not whole numbers from 1.
+        ValueError: the teacher does not fit, nobody teaches the unlabelled subjects, or epochs or steps are not whole
+            numbers from 1.
     """
 
     def __init__(
@@ -73,7 +75,7 @@ class RunFolder:
         seed: int,
         recipe: str,
         spacing_mm: float | list[float] | None = None,
-        teacher: Teacher | Teachers | None = None,
+        teacher: Teacher | Teachers | CrossFitted | None = None,
         device: str | torch.device = "cpu",
         precision: Precision = "auto",
         force: bool = False,
@@ -86,6 +88,11 @@ class RunFolder:
         if teacher is not None:
             teacher.check(datalist, spacing_mm)
             teacher_key = teacher.key
+        elif datalist.unlabelled.entries:
+            raise ValueError(
+                f"Unlabelled subjects (UNLABELLED) are labelled by a teacher; got {len(datalist.unlabelled.entries)} "
+                f"of them and a {role} without teacher. Leave UNLABELLED out, or train a student."
+            )
         facts = {
             "data": datalist.digest,
             "split": datalist.split_digest,
@@ -95,8 +102,13 @@ class RunFolder:
         }
         if idist.get_world_size() > 1:
             facts["processes"] = str(idist.get_world_size())
+        if datalist.unlabelled.identity is not None:
+            facts["unlabelled"] = datalist.unlabelled.identity
         self.key = run_key(self.config, **facts)
         self.name = "teacher" if role == "teacher" else f"{method}_{modality}"
+        inner_fold = self.config.get("inner_fold")
+        if inner_fold is not None:
+            self.name += "_without_" + str(inner_fold).replace("/", "_of_")
         self.path = Path(output_dir).expanduser().absolute() / f"{self.name}-fold{fold}-{self.key[:8]}"
         self.record: dict[str, Any] = {
             "role": role,
@@ -114,10 +126,15 @@ class RunFolder:
             "n_subjects": self.config.get("n_subjects"),
             "device": str(device),
             "precision": facts["precision"],
+            "inner_fold": inner_fold,
+            "unlabelled": datalist.unlabelled.identity,
+            "n_unlabelled": len(datalist.unlabelled.entries),
             "n_train": len(datalist.train),
             "n_val": len(datalist.val),
             "n_test": len(datalist.test),
-            "seen": sorted({entry["patient"] for entry in [*datalist.train, *datalist.val]}),
+            "seen": sorted(
+                {entry["patient"] for entry in [*datalist.train, *datalist.unlabelled.entries, *datalist.val]}
+            ),
         }
         self.replaces: str | None = None
         self.on_fail: list[Callable[[Ended], object]] = []

@@ -19,7 +19,7 @@ GROUP_KEYS = ("data_digest", "split_digest", "labels", "recipe", "n_subjects")
 # a method may well add steps, handlers or terms of the loss
 _STEPS = {"initialize", "run"}
 # where the record says what a setting came to
-_RECORDED = ("recipe", "n_subjects", "precision")
+_RECORDED = ("recipe", "n_subjects", "precision", "unlabelled")
 
 
 def setting_of(run: EvaluatedRun) -> dict[str, Any]:

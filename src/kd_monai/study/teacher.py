@@ -29,6 +29,7 @@ class Teacher:
         key: its run key.
         weights_digest: of the weights it was finished with; part of its students' keys.
         modalities: what it reads.
+        seen: patients that it was trained on, or its best epoch chosen with.
 
     Raises:
         ValueError: no folder is named, it is no run folder, or it is no finished teacher's.
@@ -61,6 +62,7 @@ class Teacher:
         self.key: str = self.record["run_key"]
         self.weights_digest: str = self.record.get("model_digest", "none written: train it anew with FORCE=1")
         self.modalities: list[str] = list(self._parser.get_parsed_content("modalities"))
+        self.seen: set[str] = set(self.record["seen"])
 
     def _refuse(self, rule: str, got: object, remedy: str) -> NoReturn:
         raise ValueError(f"Teacher {self.folder} does not fit: {rule}; got {got}. {remedy}")
@@ -88,23 +90,50 @@ class Teacher:
             )
         return network.eval()
 
+    @property
+    def taps(self) -> dict[str, str]:
+        """Layers of its network by what they are."""
+        return dict(self._parser.get("taps") or {})
+
+    @property
+    def whole(self) -> Teacher:
+        """Itself: a student may start from its weights."""
+        return self
+
+    def route(self, datalist: Datalist) -> None:
+        """It teaches every subject."""
+
     def tap(self, name: str) -> str:
         """The layer of its network that its configuration lists under this name in `taps`.
 
         Raises:
             ValueError: there is none.
         """
-        taps = self._parser.get("taps") or {}
-        if name not in taps:
+        if name not in self.taps:
             self._refuse(
                 f"its config.yaml must name the layer {name!r} in `taps`",
-                sorted(taps),
+                sorted(self.taps),
                 "Train the teacher again, with a file of networks/ that names it, or give the term a layer's own name.",
             )
-        return str(taps[name])
+        return str(self.taps[name])
 
     def check(self, datalist: Datalist, spacing_mm: Any) -> None:
         """Whether it may teach a student of this data and grid.
+
+        Raises:
+            ValueError: see `check_run`; or it has seen references that the student is to learn without.
+        """
+        self.check_run(datalist, spacing_mm)
+        known = sorted(self.seen & {entry["patient"] for entry in datalist.unlabelled.entries})
+        if known:
+            self._refuse(
+                "it must not have seen the references of unlabelled subjects (UNLABELLED)",
+                f"{len(known)} of them, {known[0]} first",
+                "Train a teacher with the student's N_SUBJECTS, FOLD, FOLDS and SPLIT.",
+            )
+
+    def check_run(self, datalist: Datalist, spacing_mm: Any) -> None:
+        """Whether its run fits this data and grid, whichever subjects it is to teach.
 
         Raises:
             ValueError: it was trained on another grid, it has seen test subjects of the student's fold, or its weights
@@ -116,8 +145,7 @@ class Teacher:
                 self.record["spacing_mm"],
                 "Use one RECIPE for both.",
             )
-        seen = set(self.record["seen"])
-        leaked = sorted(seen & {entry["patient"] for entry in datalist.test})
+        leaked = sorted(self.seen & {entry["patient"] for entry in datalist.test})
         if leaked:
             self._refuse(
                 "it must not have seen test subjects of the student's fold",

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from kd_monai.brats import parse_modalities
 from kd_monai.data import Datalist
 from kd_monai.networks import MeanNetwork
 from kd_monai.outputs import Head
+from kd_monai.study.crossfit import CrossFitted
 from kd_monai.study.teacher import Teacher
+
+Kind = Literal["single", "crossfit"]
 
 
 class Teachers:
@@ -50,6 +53,21 @@ class Teachers:
         channels = [[self.modalities.index(name) for name in teacher.modalities] for teacher in self.teachers]
         return MeanNetwork([teacher.network for teacher in self.teachers], channels, self.head).eval()
 
+    @property
+    def whole(self) -> Teacher:
+        """Nobody.
+
+        Raises:
+            ValueError: several networks have no weights in common.
+        """
+        raise ValueError(
+            f"A student starts from the weights of one teacher; got {len(self.teachers)}, whose probabilities are "
+            "averaged. Name one (TEACHER), or set INIT=random."
+        )
+
+    def route(self, datalist: Datalist) -> None:
+        """Together they teach every subject."""
+
     def tap(self, name: str) -> str:
         """The first teacher's layer of this name; terms that compare features refuse several teachers."""
         return self.teachers[0].tap(name)
@@ -64,18 +82,26 @@ class Teachers:
             teacher.check(datalist, spacing_mm)
 
 
-def read_teacher(folders: str | Path | Sequence[str | Path] | None) -> Teacher | Teachers:
+def read_teacher(
+    folders: str | Path | Sequence[str | Path] | None, teachers: Kind = "single"
+) -> Teacher | Teachers | CrossFitted:
     """The teacher of a run folder, or the teachers of several.
 
     Args:
         folders: a folder, several joined by ',', or a list of them.
+        teachers: `single` has several teach with the mean of their probabilities; with `crossfit` each subject is
+            taught by one that has not seen it.
 
     Raises:
-        ValueError: none is named, one is no finished teacher's, or their heads differ.
+        ValueError: none is named, one is no finished teacher's, they do not go together, or `teachers` is neither.
     """
+    if teachers not in get_args(Kind):
+        raise ValueError(f"`teachers` (TEACHERS) must be one of {', '.join(get_args(Kind))}; got {teachers!r}.")
     if isinstance(folders, str):
         folders = [folder.strip() for folder in folders.split(",") if folder.strip()]
     elif isinstance(folders, Path):
         folders = [folders]
-    teachers = [Teacher(folder) for folder in folders] if folders else [Teacher(None)]
-    return teachers[0] if len(teachers) == 1 else Teachers(teachers)
+    found = [Teacher(folder) for folder in folders] if folders else [Teacher(None)]
+    if teachers == "crossfit":
+        return CrossFitted(found)
+    return found[0] if len(found) == 1 else Teachers(found)

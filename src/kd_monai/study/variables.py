@@ -14,6 +14,7 @@ import yaml
 from monai.bundle import ConfigParser
 
 from kd_monai.brats import LABEL_CONVENTIONS, parse_modalities
+from kd_monai.data import REST
 from kd_monai.study.launch import STUDENT, TEACHER, train_file
 
 # variable -> (configuration id, what it says)
@@ -30,7 +31,11 @@ OVERRIDES = {
     "cache": ("cache", "memory or disk"),
     "out": ("output_dir", "where runs are written"),
     "force": ("force", "1 trains a finished run anew"),
+    "teachers": ("teachers", "single, or crossfit: each subject is taught by a teacher that has not seen it"),
+    "unlabelled": ("unlabelled", "folder of subjects that the teacher labels, or rest: those n_subjects leaves out"),
+    "init": ("init", "random, or teacher: the student starts from the teacher's weights"),
 }
+OF_STUDENT = ("teachers", "unlabelled", "init")  # what neither a teacher nor a baseline has
 OTHERS = {
     "modality": "what the student reads: one modality or several joined by '-'",
     "teacher_modalities": "what the teacher reads",
@@ -45,7 +50,9 @@ OTHERS = {
 }
 LISTS = ("set", "teacher_set")
 INTEGERS = {"epochs": 1, "folds": 2, "n_subjects": 1, "seed": 0}  # variable -> the least it may be
-PATHS = ("dataset_dir", "output_dir", "split_file")  # taken as they stand: YAML would read 2024-01-31 as a date
+CHOICES = {"cache": ("memory", "disk"), "teachers": ("single", "crossfit"), "init": ("random", "teacher")}
+# taken as they stand: YAML would read 2024-01-31 as a date
+PATHS = ("dataset_dir", "output_dir", "split_file", "unlabelled")
 _EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
 
 
@@ -87,13 +94,32 @@ def read_variables(description: str | None, arguments: Sequence[str] | None = No
             f"LABELS must be auto or one of {', '.join(LABEL_CONVENTIONS)}; got {given.labels!r}. Choose one of them; "
             "auto takes the one that follows from the folder's layout."
         )
-    if given.cache not in (None, "memory", "disk"):
-        raise ValueError(f"CACHE must be memory or disk; got {given.cache!r}. Choose one of them.")
+    for name, choices in CHOICES.items():
+        if getattr(given, name) not in (None, *choices):
+            raise ValueError(
+                f"{name.upper()} must be {' or '.join(choices)}; got {getattr(given, name)!r}. Choose one of them."
+            )
     for name, least in INTEGERS.items():
         _check_integer(name.upper(), getattr(given, name), least)
+    if given.unlabelled is not None:
+        _check_unlabelled(given.unlabelled, given.n_subjects)
     if given.device is not None:
         _check_device(given.device)
     return given
+
+
+def _check_unlabelled(named: str, n_subjects: str | None) -> None:
+    # before a teacher is trained, which does not look at them
+    if named == REST and n_subjects is None:
+        raise ValueError(
+            f"UNLABELLED={REST} takes the training subjects that N_SUBJECTS leaves out, and N_SUBJECTS is not given. "
+            "Give it, or name a folder of unlabelled subjects."
+        )
+    if named != REST and not Path(named).expanduser().exists():
+        raise ValueError(
+            f"UNLABELLED must be {REST}, or name a folder or a datalist JSON; {Path(named).expanduser().absolute()} "
+            "does not exist. Correct it."
+        )
 
 
 def _check_integer(name: str, text: str | None, least: int) -> None:
@@ -128,8 +154,9 @@ def overrides_of(given: argparse.Namespace) -> dict[str, Any]:
     values |= {target: _as_yaml(target, text) for target, text in texts.items()} | settings_of(given.set)
     if "force" in values:
         values["force"] = bool(values["force"])
-    if "dataset_dir" in values:
-        values["dataset_dir"] = str(Path(str(values["dataset_dir"])).expanduser().absolute())
+    for target in {"dataset_dir", "unlabelled"} & values.keys():
+        if values[target] not in (None, REST):
+            values[target] = str(Path(str(values[target])).expanduser().absolute())
     return values
 
 

@@ -1,0 +1,86 @@
+"""Subjects to train on whose references are never read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kd_monai.data.check import check_files
+from kd_monai.data.digest import data_digest
+from kd_monai.data.errors import DataError
+from kd_monai.data.find import find_entries
+from kd_monai.data.found import Entry
+
+REST = "rest"
+"""The training subjects that N_SUBJECTS leaves out."""
+
+
+@dataclass(frozen=True)
+class Unlabelled:
+    """Entries without ``label``, whatever lies beside their images, and what identifies them."""
+
+    entries: list[Entry] = field(default_factory=list)
+    identity: str | None = None
+    """``"rest"``, or sha256 of names and images; None where there are none."""
+
+
+def _without_label(entry: Entry) -> Entry:
+    return Entry(**{key: value for key, value in entry.items() if key != "label"})  # type: ignore[typeddict-item]
+
+
+def rest_of(
+    everyone: Sequence[Entry], train: Sequence[Entry], val: Sequence[Entry], n_subjects: int | None
+) -> Unlabelled:
+    """The training subjects of a fold that a nested subset leaves out, and that nobody validates with.
+
+    The check of the data set and its stratified split, which all runs on it share, have read every reference; the
+    training reads none of these.
+
+    Raises:
+        DataError: no subset is asked for, or it leaves nobody out.
+    """
+    used = {entry["patient"] for entry in [*train, *val]}
+    left = [_without_label(entry) for entry in everyone if entry["patient"] not in used]
+    if not left:
+        raise DataError(
+            f"UNLABELLED={REST} takes the training subjects that N_SUBJECTS leaves out; got N_SUBJECTS={n_subjects}, "
+            f"which leaves none of {len(everyone)}. Set N_SUBJECTS lower, or name a folder of unlabelled subjects."
+        )
+    return Unlabelled(left, REST)
+
+
+def find_unlabelled(
+    path: str | Path,
+    modalities: tuple[str, ...],
+    used: Mapping[str, Sequence[Entry]],
+    check: bool,
+    remember: Path | None,
+) -> Unlabelled:
+    """Subjects of a folder or datalist JSON; their images are checked as all are.
+
+    Args:
+        path: where they lie; labels beside the images are not opened.
+        modalities: those that this run's networks read.
+        used: entries of the data set by what this fold does with them: train, validate, test.
+        check: read every voxel of the images.
+        remember: JSON file that notes files that passed, and checksums.
+
+    Raises:
+        DataError: no subject, something wrong with the images, or a patient whom this fold uses already.
+    """
+    found = find_entries(path, modalities, with_label=False, variable="UNLABELLED")
+    entries = [_without_label(entry) for entry in found.entries]
+    problems = [*found.problems, *check_files(entries, modalities if check else (), remember)[1]]
+    use_of = {entry["patient"]: use for use, part in used.items() for entry in part}
+    problems += [
+        f"subject {entry['subject']}: an unlabelled subject must be of no patient with whom this fold is to "
+        f"{', '.join(used)}; {path} has it, and patient {entry['patient']} is there to {use_of[entry['patient']]}. "
+        "Move it out of UNLABELLED, or choose another FOLD or SPLIT."
+        for entry in entries
+        if entry["patient"] in use_of
+    ]
+    if problems:
+        raise DataError(problems)
+    read = [Entry(**{**entry, "image": {name: entry["image"][name] for name in modalities}}) for entry in entries]
+    return Unlabelled(read, data_digest(entries, remember))
