@@ -100,9 +100,11 @@ def case_values(cases: pd.DataFrame, metric: str, region: str) -> pd.Series:
     Returns:
         Indexed by subject; NaN where the score is undefined.
     """
-    table = cases.set_index("subject")
+    # a report asks thousands of times: no copy of the whole table
     if region == "mean":
-        return table[[f"{metric}_{name}" for name in REGIONS]].mean(axis=1, skipna=False)
-    if region == "ET_present":
-        return table[f"{metric}_ET"].where(~table["empty_ET"].astype(bool))
-    return table[f"{metric}_{region}"]
+        values = cases[[f"{metric}_{name}" for name in REGIONS]].mean(axis=1, skipna=False)
+    elif region == "ET_present":
+        values = cases[f"{metric}_ET"].where(~cases["empty_ET"].astype(bool))
+    else:
+        values = cases[f"{metric}_{region}"]
+    return values.set_axis(pd.Index(cases["subject"]))
