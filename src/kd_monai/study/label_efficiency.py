@@ -36,10 +36,10 @@ def label_efficiency(groups: Sequence[Group]) -> pd.DataFrame:
 
 
 def efficiency_words(rows: pd.DataFrame) -> list[str]:
-    """For every student, over all modalities where there are several, what it needs to match the full baseline."""
+    """What each student that was tried on several numbers needs; over all modalities where there are several."""
     words = []
     for (_, modality, arm), own in rows[rows.role == "student"].groupby(["family", "modality", "arm"], sort=False):
-        if modality != ALL and ALL in set(rows.modality):
+        if (modality != ALL and ALL in set(rows.modality)) or own.n_train.nunique() < 2:
             continue
         matching = own[own["diff"] >= 0].sort_values("n_train")
         full, where = own.n_full.iloc[0], "over all modalities" if modality == ALL else f"on {modality}"

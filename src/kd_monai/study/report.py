@@ -73,6 +73,8 @@ def report(out: str | Path) -> Report:
     out = Path(out).expanduser()
     found, remarks = find_runs(out)
     groups = [group for group in group_runs(found) if _has_own(group)]
+    # what was trained on everything first
+    groups.sort(key=lambda group: group.facts["n_subjects"] is not None)
     if not groups:
         raise ValueError(
             f"A report needs an evaluated baseline or student; {out} holds teachers alone. Train them first (make "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from kd_monai.study.report_rows import ALL, ENDPOINT
-from kd_monai.study.report_tables import Row, contains_zero, interval
+from kd_monai.study.report_tables import Row, all_first, contains_zero, interval
 
 _TEACHER_REGIONS = ("TC", "WT", "ET_present", ENDPOINT)
 _NAMES = {"ET_present": "ET (where there is some)", ENDPOINT: "the primary endpoint"}
@@ -15,9 +15,9 @@ def report_words(rows: pd.DataFrame) -> list[str]:
     """Sentences on one group of runs: every student against its baseline, then where there is nothing to distil."""
     dice = rows[rows.metric == "dice"]
     endpoints = dice[dice.region == ENDPOINT]
-    words = [
-        _difference(row) for row in endpoints[endpoints.role == "student"].to_dict("records") if pd.notna(row["diff"])
-    ]
+    students = endpoints[(endpoints.role == "student") & endpoints["diff"].notna()]
+    places = all_first(rows.modality)
+    words = [_difference(row) for place in places for row in students[students.modality == place].to_dict("records")]
     for (arm, modality), of_teacher in dice[dice.role == "teacher"].groupby(["arm", "modality"], sort=False):
         if modality != ALL:
             lost = [

@@ -39,6 +39,11 @@ def title(figure: Figure, text: str, caption: str) -> None:
     figure.supxlabel(textwrap.fill(caption, characters), fontsize=8, color="0.3")
 
 
+def legend(figure: Figure, axis: Axes) -> None:
+    """The lines of one panel, named beside the last."""
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside right upper", fontsize=8, frameon=False)
+
+
 def line_styles(names: Sequence[str]) -> dict[str, tuple[str, str, str]]:
     """Colour, marker and dashes of each name; they repeat together after 36 names."""
     dashes = [("-", "--", ":", "-.")[i // len(_LINES) % 4] for i in range(len(names))]
