@@ -91,7 +91,10 @@ def report(out: str | Path) -> Report:
     write_bytes(folder / "report.md", markdown.encode())
     files = (folder / "report.md", folder / "report.csv", *figures)
     text = _text(groups, by_group, words, [*remarks, f"Written to {folder}: {', '.join(f.name for f in files)}"])
-    results = "\n\n".join(results_markdown(group, own) for group, own in zip(groups, by_group, strict=True))
+    results = "\n\n".join(
+        [results_markdown(group, own) for group, own in zip(groups, by_group, strict=True)]
+        + ["\n".join(f"- {word}" for word in words)] * bool(words)
+    )
     return Report(rows, text, results, folder, files, by_study(groups, by_group))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from kd_monai.study.group import Group
@@ -22,12 +23,12 @@ def report_facts(group: Group) -> list[str]:
     """n, resolution, folds, seeds and hardware; then the digests of data and split."""
     facts = group.facts
     digests = f"data {str(facts['data_digest'])[:8]}, split {str(facts['split_digest'])[:8]}, labels {facts['labels']}"
-    return [f"{short_facts(group)}; {_hardware(group)}.", f"Digests: {digests}, setting {facts['setting']}."]
+    return [f"{short_facts([group])}; {_hardware(group)}.", f"Digests: {digests}, setting {facts['setting']}."]
 
 
-def short_facts(group: Group) -> str:
-    """n, resolution, folds and seeds in one line."""
-    pools = [pool for pool in group.pools if pool.role in ("baseline", "student")]
+def short_facts(groups: Sequence[Group]) -> str:
+    """n, resolution, folds and seeds of baselines and students in one line."""
+    pools = [pool for group in groups for pool in group.pools if pool.role in ("baseline", "student")]
     counts = sorted({len(pool.cases) for pool in pools})
     n = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     folds = sorted({str(fold) for pool in pools for fold in pool.folds})

@@ -40,14 +40,14 @@ def draw_figures(
     for group, rows in zip(groups, by_group, strict=True):
         n = f"-n{group.facts['n_subjects']}" if group.facts["n_subjects"] is not None else ""
         suffix = f"-{group.facts['recipe']}{n}-{group.facts['setting'][:4]}" if len(groups) > 1 else ""
-        caption = f"{report_heading(group)}; {short_facts(group)}"
+        caption = f"{report_heading(group)}; {short_facts([group])}"
         for name, figure in (("forest", forest_figure(rows, caption)), ("dice", dice_figure(group, caption))):
             drawn += [save(figure, folder / f"{name}{suffix}.png")] if figure else []
     families = [family_of(group) for group in groups]
     tried = list(dict.fromkeys(efficiency.family))
     for family in tried:
         members = [i for i, name in enumerate(families) if name == family]
-        caption = f"Recipe {groups[members[0]].facts['recipe']}; {short_facts(groups[members[0]])}"
+        caption = f"Recipe {groups[members[0]].facts['recipe']}; {short_facts([groups[i] for i in members])}"
         suffix = f"-{family[:4]}" if len(tried) > 1 else ""
         rows = pd.concat([by_group[i] for i in members], ignore_index=True)
         own = efficiency[efficiency.family == family]
