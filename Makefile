@@ -41,6 +41,7 @@ RUN ?=#                 predict, evaluate: run folder of the student (or teacher
 PROBABILITIES ?=#       predict: 1 writes probabilities of TC, WT, ET
 CHECK_SKULL_STRIPPED ?=#  predict: False leaves the check out
 PREDICTIONS ?= predictions#  predict: where label maps are written
+README ?=#              report: a Markdown file whose results are written anew, for example README.md
 PORT ?= 5000#           mlflow: port on 127.0.0.1
 ONLY ?=#                bench: names of benchmarks joined by ',' (all)
 SIZE ?= full#           bench: full, or tiny: does it work at all
@@ -100,7 +101,7 @@ TRAINING := DATA LABELS MODALITY TEACHER_MODALITIES METHOD NETWORK TEACHER_NETWO
 STUDY := $(filter-out MODALITY METHOD SEED TEACHER FORCE NOTE,$(TRAINING)) MODALITIES METHODS SEEDS TEACHER_N_SUBJECTS JOBS SCHEDULER SLURM
 SINGLE := $(filter MODALITY=% METHOD=% SEED=% TEACHER=% FORCE=% NOTE=%,$(MAKEOVERRIDES))
 
-.PHONY: help install demo teacher baseline student study evaluate compare predict mlflow phantom verify-bundles bench test lint
+.PHONY: help install demo teacher baseline student study evaluate compare report predict mlflow phantom verify-bundles bench test lint
 help: ## print the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 install: $(INSTALLED) ## make the environment in .venv
@@ -119,6 +120,8 @@ evaluate: $(INSTALLED) ## score finished runs under OUT that have no scores yet 
 	$(PY) pipelines/evaluate.py $(strip $(call options,OUT RUN DEVICE) $(if $(GIVEN_DATA),--data '$(GIVEN_DATA)') $(if $(strip $(FORCE)),--force))
 compare: $(INSTALLED) ## teacher, baseline and student side by side: a table and OUT/comparison.csv
 	$(PY) pipelines/compare.py $(call options,OUT MODALITY)
+report: $(INSTALLED) ## the proof: every method against its baseline; OUT/report with tables and figures (README=file: its results)
+	$(PY) pipelines/report.py $(call options,OUT README)
 predict: $(INSTALLED) ## segment INPUT with RUN's network; label maps under PREDICTIONS
 	$(PY) pipelines/predict.py $(strip $(call options,RUN INPUT LABELS DEVICE) --out '$(strip $(PREDICTIONS))' $(if $(strip $(PROBABILITIES)),--probabilities) $(if $(strip $(CHECK_SKULL_STRIPPED)),--check_skull_stripped '$(strip $(CHECK_SKULL_STRIPPED))'))
 mlflow: $(INSTALLED) ## serve the runs under OUT on 127.0.0.1:PORT

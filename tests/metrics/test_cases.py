@@ -6,7 +6,16 @@ import pandas as pd
 import pytest
 
 from kd_monai.brats import REGIONS
-from kd_monai.metrics import METRICS, case_row, case_values, cases_frame, read_cases, write_cases
+from kd_monai.metrics import (
+    METRICS,
+    MORE_COLUMNS,
+    MORE_METRICS,
+    case_row,
+    case_values,
+    cases_frame,
+    read_cases,
+    write_cases,
+)
 
 
 def row(subject: str, value: float, empty_et: bool = False, grade: str | None = "HGG") -> dict[str, object]:
@@ -54,3 +63,23 @@ def test_a_broken_table_is_refused_by_name(tmp_path: Path, change: object, messa
     with pytest.raises(ValueError, match=message) as caught:
         read_cases(file)
     assert str(file) in str(caught.value)
+
+
+def test_a_table_of_an_older_evaluation_is_read_without_calibration(tmp_path: Path) -> None:
+    file = tmp_path / "cases.csv"
+    written = cases_frame([row("a", 0.5)])
+    written.drop(columns=MORE_COLUMNS).to_csv(file, index=False)
+    cases = read_cases(file)
+    assert list(cases) == list(written)
+    assert cases[MORE_COLUMNS].isna().all(axis=None)
+    assert case_values(cases, "dice", "WT").to_dict() == {"a": 0.625}
+
+
+def test_calibration_and_chosen_thresholds_come_back(tmp_path: Path) -> None:
+    scores = {metric: dict.fromkeys(REGIONS, 0.5) for metric in (*METRICS, *MORE_METRICS)}
+    cases = cases_frame([case_row("a", None, scores, dict.fromkeys(REGIONS, True), (1, 1, 1))])
+    write_cases(cases, tmp_path / "cases.csv")
+    back = read_cases(tmp_path / "cases.csv")
+    assert case_values(back, "ece", "TC").to_dict() == {"a": 0.5}
+    assert case_values(back, "tuned_dice", "mean").to_dict() == {"a": 0.5}
+    assert case_values(back, "tuned_dice", "ET_present").isna().all()

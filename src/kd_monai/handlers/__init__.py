@@ -10,6 +10,7 @@ from kd_monai.handlers.overlay import OverlayHandler
 from kd_monai.handlers.prepare import PrepareBatch, select_channels
 from kd_monai.handlers.progress import ProgressHandler
 from kd_monai.handlers.teacher import FrozenTeacher, TeacherHandler
+from kd_monai.handlers.thresholds import ThresholdHandler
 
 __all__ = [
     "BestModelHandler",
@@ -23,6 +24,7 @@ __all__ = [
     "RaiseOnNaN",
     "ResumeHandler",
     "TeacherHandler",
+    "ThresholdHandler",
     "build_terms",
     "file_digest",
     "save_atomically",

@@ -7,11 +7,12 @@ from typing import Any
 
 import torch
 from ignite.engine import Engine, Events
-from monai.transforms import LoadImage
+from torch import Tensor
 
 from kd_monai.brats import REGIONS, LabelConvention
-from kd_monai.metrics import case_row, region_scores
-from kd_monai.networks import regions_of
+from kd_monai.handlers.native_reference import NativeReference
+from kd_monai.metrics import ThresholdChoice, calibration, case_row, region_scores
+from kd_monai.networks import compose_label_map, regions_of
 
 
 class CaseScoresHandler:
@@ -20,10 +21,15 @@ class CaseScoresHandler:
     Reads the evaluator's decollated ``pred``: a label map ``1 H W D`` (1 core, 2 oedema, 3 enhancing), already inverted
     to the native grid. The regions are those of the map, so that what is scored is what a user gets.
 
+    With a choice of thresholds it reads ``probabilities`` (``3 H W D``: TC, WT, ET) and ``brain`` (``1 H W D``) too:
+    ``tuned_dice`` and ``tuned_hd95`` are those of the label map at the chosen thresholds, ET over TC over WT, so that
+    regions stay nested; ``ece`` and ``brier`` are those of the probabilities inside the brain.
+
     Args:
         entries: the test entries, ``{"subject", "grade", "label", ...}``.
         convention: how the references count their labels.
         on_row: called with the case's row of the per-case table (`kd_monai.metrics.case_row`).
+        thresholds: what was chosen on other cases before.
     """
 
     def __init__(
@@ -31,10 +37,11 @@ class CaseScoresHandler:
         entries: Sequence[Mapping[str, Any]],
         convention: LabelConvention,
         on_row: Callable[[dict[str, object]], None],
+        thresholds: ThresholdChoice | None = None,
     ) -> None:
         self.entries = {entry["subject"]: entry for entry in entries}
-        self.convention, self.on_row = convention, on_row
-        self._load = LoadImage(image_only=True)
+        self.reference = NativeReference(entries, convention)
+        self.on_row, self.thresholds = on_row, thresholds
 
     def attach(self, engine: Engine) -> None:
         """Register at ITERATION_COMPLETED, after postprocessing."""
@@ -48,18 +55,19 @@ class CaseScoresHandler:
         """
         for item, output in zip(engine.state.batch, engine.state.output, strict=True):
             subject = item["subject"]
-            entry = self.entries[subject]
-            reference = self._load(entry["label"])
             label_map = torch.as_tensor(output["pred"]).cpu().round()
-            if label_map.shape[1:] != reference.shape:
-                raise ValueError(
-                    f"A case is scored on its native grid {tuple(reference.shape)}; the prediction of {subject} has "
-                    f"{tuple(label_map.shape[1:])}. Invert the preprocessing first (Invertd)."
-                )
-            label = torch.stack(
-                [torch.isin(reference, torch.tensor(self.convention.regions[region])) for region in REGIONS]
-            )
-            spacing_mm = reference.pixdim.tolist()
+            label, spacing_mm = self.reference(subject, label_map.shape[1:])
             scores = region_scores(regions_of(label_map[None])[0], label, spacing_mm)
+            if self.thresholds is not None:
+                probabilities, brain = (torch.as_tensor(output[name]).cpu() for name in ("probabilities", "brain"))
+                scores |= calibration(probabilities, label, brain > 0.5)
+                tuned = region_scores(_masks(probabilities, self.thresholds.chosen), label, spacing_mm)
+                scores |= {f"tuned_{metric}": tuned[metric] for metric in ("dice", "hd95")}
             empty = {region: not bool(mask.any()) for region, mask in zip(REGIONS, label, strict=True)}
-            self.on_row(case_row(subject, entry.get("grade"), scores, empty, spacing_mm))
+            self.on_row(case_row(subject, self.entries[subject].get("grade"), scores, empty, spacing_mm))
+
+
+def _masks(probabilities: Tensor, thresholds: Mapping[str, float]) -> Tensor:
+    """Nested masks ``3 H W D``."""
+    above = torch.stack([p > thresholds[region] for region, p in zip(REGIONS, probabilities, strict=True)])
+    return regions_of(compose_label_map(above[None]))[0]

@@ -11,7 +11,10 @@ from kd_monai.atomic import write_bytes
 from kd_monai.brats import REGIONS
 from kd_monai.metrics.region_scores import METRICS
 
-SCORE_COLUMNS = [f"{metric}_{region}" for metric in METRICS for region in REGIONS]
+MORE_METRICS = ("tuned_dice", "tuned_hd95", "ece", "brier")
+"""Dice and HD95 at thresholds chosen on the validation part, and calibration; older tables lack them."""
+MORE_COLUMNS = [f"{metric}_{region}" for metric in MORE_METRICS for region in REGIONS]
+SCORE_COLUMNS = [f"{metric}_{region}" for metric in METRICS for region in REGIONS] + MORE_COLUMNS
 EMPTY_COLUMNS = [f"empty_{region}" for region in REGIONS]
 CASE_COLUMNS = ["subject", "grade", *SCORE_COLUMNS, *EMPTY_COLUMNS, "spacing_mm"]
 
@@ -27,12 +30,17 @@ def case_row(
 
     Args:
         subject, grade: of the entry.
-        scores: ``{metric: {region: value}}`` of `region_scores`.
+        scores: ``{metric: {region: value}}`` of `region_scores`; those of `MORE_METRICS` may be missing.
         empty: ``{region: the reference is empty}``.
         spacing_mm: voxel sides of the grid that was scored.
     """
     row: dict[str, object] = {"subject": subject, "grade": grade}
     row |= {f"{metric}_{region}": scores[metric][region] for metric in METRICS for region in REGIONS}
+    row |= {
+        f"{metric}_{region}": scores[metric][region] if metric in scores else float("nan")
+        for metric in MORE_METRICS
+        for region in REGIONS
+    }
     row |= {f"empty_{region}": bool(empty[region]) for region in REGIONS}
     return row | {"spacing_mm": " x ".join(f"{side:.4g}" for side in spacing_mm)}
 
@@ -48,7 +56,7 @@ def write_cases(cases: pd.DataFrame, path: str | Path) -> None:
 
 
 def read_cases(path: str | Path) -> pd.DataFrame:
-    """The table that `write_cases` wrote.
+    """The table that `write_cases` wrote; columns of `MORE_METRICS` that it lacks are NaN.
 
     Raises:
         ValueError: columns are missing, a subject stands there twice, or it is no such CSV.
@@ -65,6 +73,7 @@ def read_cases(path: str | Path) -> pd.DataFrame:
         )
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
         raise ValueError(f"A per-case table is a CSV file; {path} cannot be read as one ({error}). {remedy}") from error
+    cases = cases.assign(**{column: float("nan") for column in MORE_COLUMNS if column not in cases})
     missing = [column for column in CASE_COLUMNS if column not in cases and column != "spacing_mm"]
     if missing:
         raise ValueError(
@@ -85,15 +94,17 @@ def case_values(cases: pd.DataFrame, metric: str, region: str) -> pd.Series:
 
     Args:
         cases: per-case table.
-        metric: dice, hd95, sensitivity or specificity.
+        metric: one of `METRICS` or `MORE_METRICS`.
         region: TC, WT, ET; ``mean`` of the three; ``ET_present``: ET, NaN for the cases whose reference has none.
 
     Returns:
         Indexed by subject; NaN where the score is undefined.
     """
-    table = cases.set_index("subject")
+    # a report asks thousands of times: no copy of the whole table
     if region == "mean":
-        return table[[f"{metric}_{name}" for name in REGIONS]].mean(axis=1, skipna=False)
-    if region == "ET_present":
-        return table[f"{metric}_ET"].where(~table["empty_ET"].astype(bool))
-    return table[f"{metric}_{region}"]
+        values = cases[[f"{metric}_{name}" for name in REGIONS]].mean(axis=1, skipna=False)
+    elif region == "ET_present":
+        values = cases[f"{metric}_ET"].where(~cases["empty_ET"].astype(bool))
+    else:
+        values = cases[f"{metric}_{region}"]
+    return values.set_axis(pd.Index(cases["subject"]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -52,7 +53,7 @@ def mean_interval(values: ArrayLike, n_boot: int = 10_000, seed: int = 0, level:
     x = x[~np.isnan(x)]
     if x.size < 2:
         return Interval(float(x.mean()) if x.size else float("nan"), float("nan"), float("nan"), x.size)
-    drawn = np.random.default_rng(seed).integers(0, x.size, size=(n_boot, x.size), dtype=np.int32)
+    drawn = _drawn(seed, n_boot, x.size)
     # a sum of equal numbers is not exactly n times the number: centred, equal differences keep an exact interval
     means = x[0] + (x - x[0])[drawn].mean(axis=1)
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
@@ -114,6 +115,12 @@ def gap_closed(
     if gap.contains_zero or (gap.estimate < 0) != lower_is_better:
         return None
     return float((s - b)[~undefined].mean()) / gap.estimate
+
+
+@lru_cache(maxsize=4)
+def _drawn(seed: int, n_boot: int, n: int) -> NDArray[np.int32]:
+    """Subjects of every resample; a report asks for the same thousands of times."""
+    return np.random.default_rng(seed).integers(0, n, size=(n_boot, n), dtype=np.int32)
 
 
 def _one_per_subject(values: ArrayLike) -> NDArray[np.float64]:

@@ -15,7 +15,7 @@ from torch import Tensor
 from kd_monai.brats import REGIONS
 
 METRICS = ("dice", "hd95", "sensitivity", "specificity")
-LOWER_IS_BETTER = frozenset({"hd95"})
+LOWER_IS_BETTER = frozenset({"hd95", "tuned_hd95", "ece", "brier"})
 HD95_PENALTY_MM = 373.13
 """HD95 of a missed or an invented region: the diagonal of the BraTS volume, as the challenge counts it."""
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from kd_monai.brats import REGIONS
-from kd_monai.metrics.cases import EMPTY_COLUMNS, case_values
+from kd_monai.metrics.cases import EMPTY_COLUMNS, MORE_METRICS, case_values
 from kd_monai.metrics.region_scores import METRICS
 
 SUMMARY_ROWS = (
@@ -15,18 +17,29 @@ SUMMARY_ROWS = (
     ("hd95", "ET_present"),
 )
 """(metric, region) of every row of a summary; see `case_values` for ``mean`` and ``ET_present``."""
+MORE_ROWS = (
+    *((metric, region) for metric in MORE_METRICS for region in REGIONS),
+    ("tuned_dice", "mean"),
+    ("tuned_dice", "ET_present"),
+    ("tuned_hd95", "ET_present"),
+)
+"""The same of `MORE_METRICS`."""
 
 
-def summarise(cases: pd.DataFrame) -> pd.DataFrame:
+def summarise(cases: pd.DataFrame, rows_of: Sequence[tuple[str, str]] = SUMMARY_ROWS) -> pd.DataFrame:
     """Aggregate a per-case table.
 
+    Args:
+        cases: as `cases_frame` gives it.
+        rows_of: (metric, region) of each row.
+
     Returns:
-        A row per entry of `SUMMARY_ROWS`: metric, region, mean, std (of the sample, ``n - 1``; NaN for one case), n
+        A row per entry of `rows_of`: metric, region, mean, std (of the sample, ``n - 1``; NaN for one case), n
         (cases with a defined score) and n_empty (cases whose reference lacks the region; for ``mean``, any region). In
         the row ``ET_present`` those n_empty cases are left out of n.
     """
     rows = []
-    for metric, region in SUMMARY_ROWS:
+    for metric, region in rows_of:
         values = case_values(cases, metric, region).dropna()
         if region == "mean":
             empty = cases[EMPTY_COLUMNS].any(axis=1)

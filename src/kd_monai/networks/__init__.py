@@ -4,6 +4,7 @@ from kd_monai.networks.heads import LabelsHead, RegionsHead, compose_label_map, 
 from kd_monai.networks.layout import lay_out, resolved_memory_format
 from kd_monai.networks.mean import MeanNetwork
 from kd_monai.networks.multiresunet import MultiResUNet
+from kd_monai.networks.native_probabilities import native_probabilities
 from kd_monai.networks.openvino_forward import OpenVINOForward, openvino_is_installed
 from kd_monai.networks.taps import FeatureTaps
 
@@ -17,6 +18,7 @@ __all__ = [
     "compose_label_map",
     "head",
     "lay_out",
+    "native_probabilities",
     "openvino_is_installed",
     "regions_of",
     "resolved_memory_format",

@@ -78,11 +78,11 @@ def compare(out: str | Path, modality: str | None = None, runs: Sequence[str | P
         write_bytes(path, rows.to_csv(index=False).encode())
     footer = "\n".join([*remarks, *([f"Written to {path}"] if path else [])])
     text = ("\n\n" + "=" * 100 + "\n\n").join(texts) + (f"\n\n{footer}" if footer else "")
-    return Comparison(rows, text, path, _by_study(groups, by_group))
+    return Comparison(rows, text, path, by_study(groups, by_group))
 
 
-def _by_study(groups: Sequence[Group], by_group: Sequence[pd.DataFrame]) -> tuple[tuple[Path, pd.DataFrame], ...]:
-    """Of each study, a run folder that has told MLflow of itself, and all rows."""
+def by_study(groups: Sequence[Group], by_group: Sequence[pd.DataFrame]) -> tuple[tuple[Path, pd.DataFrame], ...]:
+    """Of each study, a run folder that has told MLflow of itself, and the rows of all its groups."""
     told = []
     for study in dict.fromkeys(group.study for group in groups):
         rows = [rows for group, rows in zip(groups, by_group, strict=True) if group.study == study]

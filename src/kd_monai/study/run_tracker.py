@@ -12,6 +12,7 @@ from typing import Any
 import ignite.distributed as idist
 import torch
 
+from kd_monai.study.hardware import cpu_name
 from kd_monai.study.run_folder import RunFolder
 from kd_monai.tracking import Tracker
 
@@ -73,6 +74,7 @@ def run_tracker(record: RunFolder, experiment: str = "kd_monai") -> Tracker | Si
         "torch_threads": torch.get_num_threads(),
         "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
         "cpu_count": os.cpu_count(),
+        "cpu": cpu_name(),
         "split_file": str(record.path / "split.json"),
     }
     kept = {name: value for name, value in record.config.items() if not isinstance(value, dict) or name == "terms"}

@@ -9,16 +9,20 @@ from typing import Any
 import torch
 from torch import nn
 
+from kd_monai.atomic import write_json
 from kd_monai.data import Datalist
-from kd_monai.metrics import cases_frame, summarise, write_cases
+from kd_monai.metrics import MORE_ROWS, SUMMARY_ROWS, ThresholdChoice, cases_frame, summarise, write_cases
 from kd_monai.tracking import Tracker
 
 
 class ScoredRun:
-    """Collect the scores of a run's test cases, then write ``cases.csv`` and tell MLflow.
+    """Collect the scores of a run's test cases, then write ``cases.csv`` and ``thresholds.json``, and tell MLflow.
 
     Args:
         folder: the run's folder.
+
+    Attributes:
+        thresholds: chosen on the validation part.
 
     Raises:
         ValueError: no folder is named, or its training is not finished.
@@ -37,6 +41,7 @@ class ScoredRun:
             raise ValueError(
                 f"Evaluation scores finished runs; {self.folder} is {self.record['status']}. Launch its training again."
             )
+        self.thresholds = ThresholdChoice()
         self._rows: list[dict[str, object]] = []
 
     def check(self, datalist: Datalist) -> None:
@@ -64,13 +69,16 @@ class ScoredRun:
         """Write the table atomically, and log table and means to the run."""
         cases = cases_frame(self._rows)
         path = self.folder / "cases.csv"
+        chosen = self.thresholds.chosen
+        write_json(self.folder / "thresholds.json", {"thresholds": chosen, "n_val": self.thresholds.n_cases})
         write_cases(cases, path)
-        summary = summarise(cases)
+        summary = summarise(cases, (*SUMMARY_ROWS, *MORE_ROWS))
         tracker = Tracker.reopen(self.folder)
         means = {
             f"test/{metric}_{region}": float(mean)
             for metric, region, mean in summary[["metric", "region", "mean"]].itertuples(index=False)
         }
+        means |= {f"test/threshold_{region}": value for region, value in chosen.items()}
         tracker.log_metrics(means, replace=True)
         tracker.log_table(path)
         tracker.log_durations()

@@ -9,6 +9,7 @@ import torch
 from ignite.engine import Engine, Events
 
 from kd_monai.phases import stopwatch
+from kd_monai.tracking.peak_memory import PeakMemory
 
 
 class RunLog(Protocol):
@@ -21,9 +22,10 @@ class RunLog(Protocol):
 
 
 class TrackingHandler:
-    """Log each epoch's means of the loss and its named terms, the learning rate and the seconds per step.
+    """Log each epoch's means of the loss and its named terms, the learning rate, the seconds per step and the memory.
 
-    Keys: ``train/loss``, ``train/loss/<term>``, ``train/lr``, ``train/seconds_per_step``; the step is the epoch. Reads
+    Keys: ``train/loss``, ``train/loss/<term>``, ``train/lr``, ``train/seconds_per_step``, and ``cost/peak_memory_mib``,
+    the most that the epoch's steps needed (see `PeakMemory`); the step is the epoch. Reads
     ``engine.state.output["loss"]`` and what the loss last `named`: name -> 0-d tensor. Tensors stay on their device
     until the epoch's end. How long each phase took is saved as often. The run starts with the training; ending it, well
     or badly, is its owner's task: a handler of EXCEPTION_RAISED that raises keeps those behind it from cleaning up.
@@ -35,6 +37,7 @@ class TrackingHandler:
         self._lr = 0.0
         self._began = self._stepped = 0.0
         self._phase = 0
+        self._memory = PeakMemory("cpu")
 
     def attach(self, engine: Engine) -> None:
         """Attach to the trainer."""
@@ -46,10 +49,12 @@ class TrackingHandler:
 
     def _start(self, engine: Engine) -> None:
         self.tracker.start()
+        self._memory = PeakMemory(getattr(engine.state, "device", "cpu"))
         self._phase = stopwatch.enter("training")
 
     def _begin_epoch(self, engine: Engine) -> None:
         self._values = {}
+        self._memory.restart()
         self._began = time.perf_counter()
         self._lr = engine.optimizer.param_groups[0]["lr"]  # now: a schedule may change it before the epoch is logged
 
@@ -65,6 +70,7 @@ class TrackingHandler:
         means = {name: torch.stack(values).cpu().double().mean().item() for name, values in self._values.items()}
         means["train/lr"] = self._lr
         means["train/seconds_per_step"] = (self._stepped - self._began) / len(self._values["train/loss"])
+        means["cost/peak_memory_mib"] = self._memory.mib
         self.tracker.log_metrics(means, engine.state.epoch)
         self.tracker.save_durations()
 

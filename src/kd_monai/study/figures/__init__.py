@@ -1,0 +1,59 @@
+"""The figures of a report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from kd_monai.study.figures.canvas import save
+from kd_monai.study.figures.dice import dice_figure
+from kd_monai.study.figures.efficiency import efficiency_figure
+from kd_monai.study.figures.forest import forest_figure
+from kd_monai.study.figures.gain import gain_figure
+from kd_monai.study.group import Group
+from kd_monai.study.label_efficiency import family_of
+from kd_monai.study.report_facts import report_heading, short_facts
+
+__all__ = ["draw_figures"]
+
+
+def draw_figures(
+    groups: Sequence[Group], by_group: Sequence[pd.DataFrame], efficiency: pd.DataFrame, folder: Path
+) -> list[Path]:
+    """Write what can be drawn of these groups, in place of an earlier report's figures.
+
+    Args:
+        groups: of a report.
+        by_group: the rows of each, as `report_rows` gives them.
+        efficiency: as `label_efficiency` gives it.
+        folder: where the files go.
+
+    Returns:
+        The files: of each group ``forest`` and ``dice``; of groups that differ in the number of training subjects
+        ``gain`` and ``label_efficiency``. Names of several of a kind end in what tells them apart.
+    """
+    for old in folder.glob("*.png"):
+        old.unlink()
+    drawn = []
+    for group, rows in zip(groups, by_group, strict=True):
+        n = f"-n{group.facts['n_subjects']}" if group.facts["n_subjects"] is not None else ""
+        suffix = f"-{group.facts['recipe']}{n}-{group.facts['setting'][:4]}" if len(groups) > 1 else ""
+        caption = f"{report_heading(group)}; {short_facts([group])}"
+        for name, figure in (("forest", forest_figure(rows, caption)), ("dice", dice_figure(group, caption))):
+            drawn += [save(figure, folder / f"{name}{suffix}.png")] if figure else []
+    families = [family_of(group) for group in groups]
+    tried = list(dict.fromkeys(efficiency.family))
+    for family in tried:
+        members = [i for i, name in enumerate(families) if name == family]
+        caption = f"Recipe {groups[members[0]].facts['recipe']}; {short_facts([groups[i] for i in members])}"
+        suffix = f"-{family[:4]}" if len(tried) > 1 else ""
+        rows = pd.concat([by_group[i] for i in members], ignore_index=True)
+        own = efficiency[efficiency.family == family]
+        for name, figure in (
+            ("gain", gain_figure(rows, caption)),
+            ("label_efficiency", efficiency_figure(own, caption)),
+        ):
+            drawn += [save(figure, folder / f"{name}{suffix}.png")] if figure else []
+    return drawn

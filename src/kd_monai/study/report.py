@@ -1,0 +1,134 @@
+"""The proof of a study: every method against the baseline of its modality, with intervals, tests, cost and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from kd_monai.atomic import write_bytes
+from kd_monai.phases import phase
+from kd_monai.study.compare import by_study
+from kd_monai.study.evaluated_run import find_runs
+from kd_monai.study.figures import draw_figures
+from kd_monai.study.group import Group, group_runs
+from kd_monai.study.label_efficiency import efficiency_words, label_efficiency
+from kd_monai.study.readme_results import results_markdown
+from kd_monai.study.report_facts import report_facts, report_heading
+from kd_monai.study.report_metrics import report_metrics
+from kd_monai.study.report_rows import report_rows
+from kd_monai.study.report_tables import report_tables
+from kd_monai.study.report_words import report_words
+from kd_monai.study.scores_text import wrap
+from kd_monai.tracking import Tracker
+
+FOLDER = "report"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a report found.
+
+    Attributes:
+        rows: as in ``report.csv``.
+        text: tables for a terminal.
+        results: what README shows of it.
+        folder: where it was written.
+        files: ``report.md``, ``report.csv`` and the figures.
+        by_study: a run folder of each study, and the study's rows.
+    """
+
+    rows: pd.DataFrame
+    text: str
+    results: str
+    folder: Path
+    files: tuple[Path, ...]
+    by_study: tuple[tuple[Path, pd.DataFrame], ...]
+
+    def publish(self) -> None:
+        """Tell the parent run of each study its numbers, and send it the files."""
+        for folder, rows in self.by_study:
+            tracker = Tracker.reopen(folder)
+            tracker.log_parent_metrics(report_metrics(rows))
+            for file in self.files:
+                tracker.log_parent_artifact(file, FOLDER)
+            tracker.close()
+
+
+@phase("report")
+def report(out: str | Path) -> Report:
+    """Report on the evaluated runs of a folder, into its folder ``report``.
+
+    Runs are grouped as `compare` groups them. A study that has not finished is reported as far as it has come.
+
+    Args:
+        out: folder of run folders.
+
+    Raises:
+        ValueError: nothing has been evaluated, no baseline or student is among it, or runs that would be pooled do not
+            belong together.
+    """
+    out = Path(out).expanduser()
+    found, remarks = find_runs(out)
+    groups = [group for group in group_runs(found) if _has_own(group)]
+    # what was trained on everything first
+    groups.sort(key=lambda group: group.facts["n_subjects"] is not None)
+    if not groups:
+        raise ValueError(
+            f"A report needs an evaluated baseline or student; {out} holds teachers alone. Train them first (make "
+            "baseline, make student)."
+        )
+    by_group = [report_rows(group) for group in groups]
+    efficiency = label_efficiency(groups)
+    folder = out / FOLDER
+    figures = draw_figures(groups, by_group, efficiency, folder)
+    rows = pd.concat(by_group, ignore_index=True)
+    write_bytes(folder / "report.csv", rows.to_csv(index=False).encode())
+    words = efficiency_words(efficiency)
+    markdown = _markdown(groups, by_group, words, remarks, figures)
+    write_bytes(folder / "report.md", markdown.encode())
+    files = (folder / "report.md", folder / "report.csv", *figures)
+    text = _text(groups, by_group, words, [*remarks, f"Written to {folder}: {', '.join(f.name for f in files)}"])
+    results = "\n\n".join(
+        [results_markdown(group, own) for group, own in zip(groups, by_group, strict=True)]
+        + ["\n".join(f"- {word}" for word in words)] * bool(words)
+    )
+    return Report(rows, text, results, folder, files, by_study(groups, by_group))
+
+
+def _has_own(group: Group) -> bool:
+    return any(pool.role in ("baseline", "student") for pool in group.pools)
+
+
+def _text(
+    groups: Sequence[Group], by_group: Sequence[pd.DataFrame], efficiency: Sequence[str], remarks: Sequence[str]
+) -> str:
+    parts = []
+    for group, rows in zip(groups, by_group, strict=True):
+        blocks = ["\n".join(map(wrap, [report_heading(group), *report_facts(group)]))]
+        blocks += [table.text() for table in report_tables(rows)]
+        blocks += ["\n".join(map(wrap, report_words(rows)))]
+        parts.append("\n\n".join(block for block in blocks if block))
+    parts += ["\n".join(map(wrap, ["Label efficiency", *efficiency]))] if efficiency else []
+    return ("\n\n" + "=" * 100 + "\n\n").join(parts) + "\n\n" + "\n".join(remarks)
+
+
+def _markdown(
+    groups: Sequence[Group],
+    by_group: Sequence[pd.DataFrame],
+    efficiency: Sequence[str],
+    remarks: Sequence[str],
+    figures: Sequence[Path],
+) -> str:
+    blocks = ["# Report", "Research software, not a medical device."]
+    for group, rows in zip(groups, by_group, strict=True):
+        blocks += [f"## {report_heading(group)}", *report_facts(group)]
+        blocks += ["\n".join(f"- {word}" for word in report_words(rows))]
+        blocks += [table.markdown() for table in report_tables(rows)]
+    if efficiency:
+        blocks += ["## Label efficiency", "\n".join(f"- {word}" for word in efficiency)]
+    blocks += ["## Figures", *(f"![{figure.stem}]({figure.name})" for figure in figures)] if figures else []
+    blocks += ["\n".join(f"- {remark}" for remark in remarks)] if remarks else []
+    return "\n\n".join(block for block in blocks if block) + "\n"
