@@ -23,9 +23,7 @@ LENGTH = 100
 def overrides(given: Given, steps: int, epochs: int = LENGTH) -> dict[str, Any]:
     """What a benchmark's trainings share: the quick recipe on 2 mm subjects, no validation, no MLflow."""
     small = (
-        {"n_subjects": 4, "roi_size": [32, 32, 32], "width": 4, "spacing_mm": 4.0}
-        if given.tiny
-        else {"n_subjects": 8, "roi_size": [64, 64, 64]}
+        {"n_subjects": 4, "roi_size": [32, 32, 32], "width": 4, "spacing_mm": 4.0} if given.tiny else {"n_subjects": 8}
     )
     return {
         "dataset_dir": str(given.small_data),

@@ -59,7 +59,7 @@ def test_without_a_finished_demo_there_is_no_row_and_a_line_that_says_what_to_ru
     [
         ("teacher/run.json", '{"status": "RUNNING"}', "finished"),
         ("teacher/durations.json", '{"training": 50, "wall": 130}', "95 %"),
-        ("student/config.yaml", "{epochs: 2, steps_per_epoch: 50, n_subjects: null, roi_size: [48, 48, 48]}", "long"),
+        ("student/config.yaml", "{epochs: 2, steps_per_epoch: 50, n_subjects: null, roi_size: [64, 64, 64]}", "long"),
     ],
 )
 def test_a_demo_that_breaks_the_contract_is_no_answer(
