@@ -9,6 +9,7 @@ from kd_monai.study.executor import run_cells
 from kd_monai.study.grid import read_grid
 from kd_monai.study.grid_data import read_data
 from kd_monai.study.ledger import Ledger
+from kd_monai.study.report import report
 from kd_monai.study.roles import compare_and_tell
 from kd_monai.study.runner import make_runner
 
@@ -18,9 +19,14 @@ def main() -> None:
     grid = read_grid(__doc__)
     cells = plan(grid, *read_data(grid))
     out = Path(grid.given.out)
-    outcome = run_cells(cells, Ledger(out, cells), make_runner(grid))
+    ledger = Ledger(out, cells)
+    outcome = run_cells(cells, ledger, make_runner(grid))
     if outcome.finished:
         print(compare_and_tell(out))
+    if any(cell.pipeline != "teacher" and ledger.state(cell.name) == "finished" for cell in cells):
+        found = report(out)
+        print(f"\n{found.text}")
+        found.publish()
     if outcome.complaint:
         sys.exit(f"\n{outcome.complaint}")
 

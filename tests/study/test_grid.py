@@ -114,6 +114,24 @@ def test_few_subjects_are_the_students_and_on_demand_the_teachers_too(share: str
     assert few.variables["n_subjects"] == "4"
 
 
+def test_what_teachers_know_more_is_given_to_the_cells_that_take_it() -> None:
+    """UNLABELLED=rest has no meaning where all references are read, and would be refused there."""
+    asked = ("--teachers", "crossfit", "--init", "teacher", "--unlabelled", "rest", "--n-subjects", "2,all")
+    given = {}
+    for cell in cells("--modalities", "t1", *asked, folds=(0,)):
+        options = ("teachers", "init", "unlabelled")
+        given[cell.name] = {name: cell.variables[name] for name in options if name in cell.variables}
+    assert given == {
+        "teacher-fold0-seed0": {"teachers": "crossfit"},
+        "baseline_t1-fold0-seed0-n2": {},
+        "baseline_t1-fold0-seed0": {},
+        "kdnet_t1-fold0-seed0-n2": {"teachers": "crossfit", "init": "teacher", "unlabelled": "rest"},
+        "kdnet_t1-fold0-seed0": {"teachers": "crossfit", "init": "teacher"},
+    }
+    with pytest.raises(ValueError, match="N_SUBJECTS is not given"):
+        grid("--unlabelled", "rest")
+
+
 def test_a_cells_command_is_one_that_its_pipeline_takes(tmp_path: Path) -> None:
     found = cells("--modalities", "t1", "--epochs", "3", "--set", "width=4", "--set", "segmentation_weight=0.5")
     commands = {cell.kind: read_variables(None, cell.arguments(tmp_path / "note", "runs/teacher")) for cell in found}

@@ -97,5 +97,6 @@ def test_a_study_killed_half_way_and_resumed_ends_with_the_table_of_an_undisturb
 
     assert pipeline("study", whole.line, monkeypatch) == 0
     pd.testing.assert_frame_equal(disturbed.table(), whole.table(), check_exact=True)
+    assert (disturbed.out / "report" / "report.md").is_file()
     parents = {json.loads(file.read_text())["parent_run_id"] for file in whole.out.glob("*/mlflow.json")}
     assert len(parents) == 1

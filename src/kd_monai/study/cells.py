@@ -9,16 +9,18 @@ from typing import Any
 
 from monai.bundle import ConfigParser
 
-from kd_monai.data import Datalist
+from kd_monai.data import REST, Datalist
 from kd_monai.study.config import NOT_IDENTITY, run_key
 from kd_monai.study.grid import Grid
 from kd_monai.study.launch import STUDENT, TEACHER
 from kd_monai.study.roles import configuration_files
 from kd_monai.study.settings import fitting, has_place
-from kd_monai.study.variables import OTHERS, OVERRIDES, overrides_of
+from kd_monai.study.variables import OF_STUDENT, OTHERS, OVERRIDES, overrides_of
 
 # of the variables, those that differ from cell to cell or that no cell takes
 _NOT_SHARED = {"fold", "seed", "n_subjects", "modality", "method", "teacher", "note", "force", "set"}
+# and those that only some take: a teacher cell trains the teachers of the inner folds too
+_LEFT_OUT = {"student": set(), "baseline": {*OF_STUDENT}, "teacher": {*OF_STUDENT} - {"teachers"}}
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,10 @@ def _cell(
     facts: Mapping[str, str],
 ) -> Cell:
     variables = {name: value for name, value in _shared(grid).items() if name != "teacher_modalities" or not modality}
+    left_out = _LEFT_OUT[stack.pipeline] | (
+        {"unlabelled"} if grid.given.unlabelled == REST and not n_subjects else set()
+    )
+    variables = {name: value for name, value in variables.items() if name not in left_out}
     variables |= {"fold": str(fold), "seed": str(seed)}
     variables |= {} if n_subjects is None else {"n_subjects": str(n_subjects)}
     variables |= {"modality": modality} if modality else {}

@@ -88,10 +88,12 @@ def read_grid(description: str | None, arguments: Sequence[str] | None = None) -
     for name, remedy in SINGLE.items():
         if any(part == f"--{name}" or part.startswith(f"--{name}=") for part in rest):
             raise ValueError(f"A study sets {name.upper()} for each of its runs; got --{name}. {remedy}")
-    given = read_variables(description, rest)
+    lists = {name: _parts(name, values[name]) for name in LISTS}
+    some = [text for text in lists["n_subjects"] if text != "all"][:1]  # whether UNLABELLED=rest has a meaning
+    given = read_variables(description, [*rest, *(part for text in some for part in ("--n-subjects", text))])
+    given.n_subjects = None
     given.cache = given.cache or "disk"
     given.out = given.out or ConfigParser.load_config_file(train_file(STUDENT))["output_dir"]
-    lists = {name: _parts(name, values[name]) for name in LISTS}
     for name, allowed in (("scheduler", SCHEDULERS), ("teacher_n_subjects", ("all", "same"))):
         if values[name] not in allowed:
             raise ValueError(f"{name.upper()} must be one of {', '.join(allowed)}; got {values[name]!r}. Correct it.")
