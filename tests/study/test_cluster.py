@@ -66,13 +66,15 @@ def test_a_job_that_ran_out_of_time_is_queued_again_with_its_command() -> None:
 
 @pytest.mark.parametrize("parameters", [{"no_such": "1"}, {"timeout_min": "soon"}])
 def test_what_submitit_does_not_take_is_refused(tmp_path: Path, parameters: dict[str, str]) -> None:
-    with pytest.raises(ValueError, match=r"\(SLURM\) that submitit takes; got .*Correct SLURM"):
+    with pytest.raises(
+        ValueError, match=r"(?s)SCHEDULER=submitit .*\(SLURM\) that submitit takes; got .*Correct SLURM"
+    ):
         Jobs(1, tmp_path, "local", parameters, threads=1)
 
 
 def test_slurm_is_refused_where_there_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(ValueError, match=r"SCHEDULER=slurm needs that scheduler.*leave SCHEDULER empty"):
+    with pytest.raises(ValueError, match=r"SCHEDULER=slurm needs that scheduler here.*leave SCHEDULER empty"):
         Jobs(1, tmp_path, "slurm", {}, threads=1)
 
 

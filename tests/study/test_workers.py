@@ -53,17 +53,17 @@ def workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Workers]:
 
 def wait(workers: Workers, number: int = 1) -> dict[str, str]:
     ended: dict[str, str] = {}
-    until = time.monotonic() + 120
+    until = time.monotonic() + 300
     while len(ended) < number:
-        assert time.monotonic() < until, f"{ended} after two minutes"
+        assert time.monotonic() < until, f"{ended} after five minutes"
         ended |= workers.ended(1)
     return ended
 
 
 def pid_in(log: Path) -> int:
-    until = time.monotonic() + 120
+    until = time.monotonic() + 300
     while not (log.is_file() and "pid " in log.read_text()):
-        assert time.monotonic() < until, "nothing said in two minutes"
+        assert time.monotonic() < until, "nothing said in five minutes"
         time.sleep(0.05)
     return int(log.read_text().split("pid ")[1].split()[0])
 
@@ -141,6 +141,7 @@ def test_as_many_run_at_once_as_there_are_places_and_all_are_interrupted_at_a_st
     assert len(set(pids)) == 2
     workers.stop()
     assert [(tmp_path / f"{cell}.told").read_text() for cell in ("a", "b")] == ["interrupted"] * 2
+    assert all("Traceback" not in (tmp_path / cell).read_text() for cell in ("a", "b"))
     for pid in pids:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)

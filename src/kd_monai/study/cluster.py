@@ -53,13 +53,14 @@ class Jobs:
         self.jobs = jobs
         self._environment = {} if "OMP_NUM_THREADS" in os.environ else {"OMP_NUM_THREADS": str(threads)}
         self._jobs: dict[str, Any] = {}
+        scheduler = "submitit" if cluster == "local" else cluster
         typed = {name: int(value) if value.isdigit() else value for name, value in {**DEFAULTS, **parameters}.items()}
         try:
             self._executor = submitit.AutoExecutor(folder=folder, cluster=cluster)
             self._executor.update_parameters(**typed)
         except (AssertionError, NameError, RuntimeError, ValueError) as error:
             raise ValueError(
-                f"SCHEDULER={cluster} needs that scheduler and parameters (SLURM) that submitit takes; got "
+                f"SCHEDULER={scheduler} needs that scheduler here and parameters (SLURM) that submitit takes; got "
                 f"{dict(parameters)}: {error} Correct SLURM, or leave SCHEDULER empty for processes of this machine."
             ) from error
 

@@ -78,22 +78,26 @@ class Workers:
             raise RuntimeError(f"A cell is started where a place is free; all {self.jobs} are taken. Wait for one.")
         worker = self._workers.get(place)
         if worker is None or worker.process.poll() is not None:
-            worker = self._workers[place] = _Worker(self._launch(place))
+            worker = self._workers[place] = _Worker(self._launch(place, log))
         worker.cell = cell
         if worker.process.stdin is not None:
             worker.process.stdin.write(json.dumps({"command": list(command), "log": str(log)}) + "\n")
             worker.process.stdin.flush()
         return "".join(f"{name}={value} " for name, value in self.environment(place).items())
 
-    def _launch(self, place: int) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "kd_monai.study.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, **self.environment(place)},
-            start_new_session=True,
-        )
+    def _launch(self, place: int, log: Path) -> subprocess.Popen[str]:
+        """A process; what hinders its start is told to the log of its first cell."""
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as told:
+            return subprocess.Popen(
+                [sys.executable, "-m", "kd_monai.study.worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=told,
+                text=True,
+                env={**os.environ, **self.environment(place)},
+                start_new_session=True,
+            )
 
     def ended(self, timeout_s: float) -> dict[str, str]:
         """Cells that have ended since the last call, each with what went wrong, empty where nothing did.
