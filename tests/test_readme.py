@@ -110,7 +110,7 @@ def test_command_runs(command: str, environment: dict[str, str], out: Path) -> N
         assert_serves(command, environment)
         return
     said = run(command, environment)
-    if command.startswith(("make demo", "make student", "make baseline", "make study", "make compare")):
+    if command.startswith(("make demo", "make student", "make baseline", "make study", "make compare", "make report")):
         assert "dice" in said.lower(), said
     if "predict" in command:
         written = out / ("predictions" if command.startswith("make") else "bundle_predictions")
@@ -156,5 +156,5 @@ def test_make_alone_prints_every_verb_once() -> None:
     printed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     verbs = [line.split()[1] for line in printed.splitlines()]
     assert len(verbs) == len(set(verbs))
-    named = "teacher baseline student study evaluate compare predict mlflow phantom verify-bundles bench test lint demo"
+    named = "teacher baseline student study evaluate compare report predict mlflow phantom verify-bundles bench test lint demo"
     assert set(named.split()) <= set(verbs)

@@ -21,6 +21,7 @@ import torch
 import yaml
 from monai.bundle import ConfigParser
 
+from kd_monai.metrics import MORE_COLUMNS
 from kd_monai.networks import openvino_is_installed
 from kd_monai.study.export import export_bundle
 from kd_monai.study.launch import evaluate, train
@@ -159,6 +160,10 @@ def test_evaluate_and_inference(bundle: Path, overlay: str, trained: Train, phan
     table = pd.read_csv(evaluate(bundle, run.path, {"device": "cpu"}))
     assert sorted(table.subject) == sorted(entry["subject"] for entry in run.datalist.test)
     assert table.filter(like="dice_").notna().all(axis=None)
+    assert table[MORE_COLUMNS].notna().all(axis=None)
+    chosen = json.loads((run.path / "thresholds.json").read_text())
+    assert chosen["n_val"] == len(run.datalist.val)
+    assert all(0 < value < 1 for value in chosen["thresholds"].values())
     exported = export_bundle(run.path, bundle, tmp_path / "bundle")
     verify_static(exported, BUNDLES / "schema")
     inference = config(exported / "configs" / "inference.yaml")
@@ -294,6 +299,15 @@ def test_both_bundles_share_multi_gpu_training_and_inference() -> None:
     assert teacher == {
         name: value for name, value in student.items() if name not in ("sample_modalities", "teacher_run", "unlabelled")
     }
+
+
+@both
+def test_thresholds_are_chosen_on_the_validation_part_alone(bundle: Path) -> None:
+    evaluation = config(bundle / "configs" / "evaluate.yaml")
+    assert evaluation["choice"]["dataset"]["data"] == "$@datalist.val"
+    assert "datalist.test" not in str(evaluation["choice"])
+    assert evaluation["choice"]["evaluator"]["postprocessing"] == evaluation["evaluator"]["postprocessing"]
+    assert evaluation["run"] == ["$@choice#evaluator.run()", "$@evaluator.run()"]
 
 
 @both

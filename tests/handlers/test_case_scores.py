@@ -15,10 +15,11 @@ from monai.engines import SupervisedEvaluator
 from monai.transforms import Compose, Invertd, Lambdad
 from torch import nn
 
-from kd_monai.brats import LABEL_CONVENTIONS, LabelConvention
+from kd_monai.brats import LABEL_CONVENTIONS, REGIONS, LabelConvention
 from kd_monai.data import cached_transforms, region_transforms
-from kd_monai.handlers import CaseScoresHandler
+from kd_monai.handlers import CaseScoresHandler, ThresholdHandler
 from kd_monai.inferers import AutocastSlidingWindowInferer
+from kd_monai.metrics import MORE_COLUMNS, ThresholdChoice
 
 SHAPE = (10, 8, 6)
 
@@ -145,3 +146,58 @@ def test_through_crop_orientation_and_resampling_the_map_lands_on_its_own_grid(s
     assert row["dice_WT"] > enough
     assert row["dice_ET"] > enough
     assert row["spacing_mm"] == "2 x 1 x 1"
+
+
+def tuned_row(
+    probabilities: np.ndarray, values: np.ndarray, chosen: dict[str, float], tmp_path: Path
+) -> dict[str, Any]:
+    """The row of a case whose delivered map is empty, at thresholds that were chosen before."""
+    choice = SimpleNamespace(chosen=chosen)
+    rows: list[dict[str, Any]] = []
+    case = entry(tmp_path, values)
+    handler = CaseScoresHandler([case], LABEL_CONVENTIONS["brats2018"], rows.append, choice)  # type: ignore[arg-type]
+    output = {
+        "pred": torch.zeros(1, *SHAPE),
+        "probabilities": torch.as_tensor(probabilities, dtype=torch.float32),
+        "brain": torch.ones(1, *SHAPE),
+    }
+    handler(SimpleNamespace(state=SimpleNamespace(batch=[{"subject": "a"}], output=[output])))  # type: ignore[arg-type]
+    return rows[0]
+
+
+def test_chosen_thresholds_are_scored_beside_one_half(tmp_path: Path) -> None:
+    values = boxes(1, 2, 4)
+    truth = np.stack([np.isin(values, (1, 4)), values > 0, values == 4])
+    row = tuned_row(0.3 * truth, values, {"TC": 0.25, "WT": 0.2, "ET": 0.35}, tmp_path)
+    assert (row["dice_TC"], row["dice_WT"], row["dice_ET"]) == (0, 0, 0)
+    assert (row["tuned_dice_TC"], row["tuned_dice_WT"], row["tuned_dice_ET"]) == (1, 1, 0)
+    assert (row["tuned_hd95_TC"], row["tuned_hd95_ET"]) == (0, pytest.approx(373.13))
+    assert row["brier_WT"] == pytest.approx(0.7**2 * (values > 0).mean(), rel=1e-5)
+    assert row["ece_WT"] == pytest.approx(0.7 * (values > 0).mean(), rel=1e-5)
+
+
+def test_regions_stay_nested_whatever_the_thresholds(tmp_path: Path) -> None:
+    """ET is found, TC and WT are not: the label map lays ET over them, and it counts for all three."""
+    values = np.where(boxes(1, 2, 4) == 4, 4, 0).astype(np.uint8)
+    probabilities = np.stack([np.zeros(SHAPE), np.zeros(SHAPE), (values == 4) * 0.9])
+    row = tuned_row(probabilities, values, {"TC": 0.95, "WT": 0.95, "ET": 0.5}, tmp_path)
+    assert (row["tuned_dice_TC"], row["tuned_dice_WT"], row["tuned_dice_ET"]) == (1, 1, 1)
+
+
+def test_without_thresholds_nothing_is_said_of_them(tmp_path: Path) -> None:
+    (row,) = rows_of(entry(tmp_path, boxes(1, 2, 4)), boxes(), LABEL_CONVENTIONS["brats2018"])
+    assert np.isnan([row[column] for column in MORE_COLUMNS]).all()
+
+
+def test_thresholds_are_chosen_on_the_native_reference(tmp_path: Path) -> None:
+    values = boxes(1, 2, 4)
+    truth = np.stack([np.isin(values, (1, 4)), values > 0, values == 4])
+    probabilities = torch.as_tensor(0.2 + 0.3 * truth, dtype=torch.float32)
+    choice = ThresholdChoice()
+    handler = ThresholdHandler([entry(tmp_path, values)], LABEL_CONVENTIONS["brats2018"], choice)
+    state = SimpleNamespace(batch=[{"subject": "a"}], output=[{"probabilities": probabilities}])
+    handler(SimpleNamespace(state=state))  # type: ignore[arg-type]
+    assert choice.chosen == pytest.approx(dict.fromkeys(REGIONS, 0.45))
+    state.output = [{"probabilities": probabilities[..., 1:]}]
+    with pytest.raises(ValueError, match="of a has"):
+        handler(SimpleNamespace(state=state))  # type: ignore[arg-type]

@@ -55,8 +55,8 @@ def write_run(
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     rows = []
     for i, subject in enumerate(subjects_of(fold, n)):
-        own = np.random.default_rng(sum(map(ord, subject)) * 7).uniform(0.35, 0.75)
-        random = np.random.default_rng([sum(map(ord, subject + method + modality)), seed])
+        own = np.random.default_rng(list(subject.encode())).uniform(0.35, 0.75)
+        random = np.random.default_rng([*f"{subject}{method}{modality}".encode(), seed])
         place = 0.05 * ("t1", "t1ce", "t2", "flair").index(modality) if role != "teacher" else 0.1
         dice = {r: float(np.clip(own + EASE[r] + place + lift + random.normal(0, noise), 0, 1)) for r in REGIONS}
         scores = {metric: dict(dice) for metric in METRICS}

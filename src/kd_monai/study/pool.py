@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from kd_monai.metrics import CASE_COLUMNS
+from kd_monai.metrics import CASE_COLUMNS, MORE_COLUMNS
 from kd_monai.study.evaluated_run import EvaluatedRun
 
 
@@ -73,7 +73,11 @@ def pool_runs(runs: Sequence[EvaluatedRun], variant: str = "", differs: str = ""
     cases = pd.concat([run.cases.assign(fold=str(run.record["fold"])) for run in runs], ignore_index=True)
     _check_subjects(cases, first)
     scores = {column: "mean" if cases[column].dtype.kind == "f" else "first" for column in CASE_COLUMNS[1:]}
-    merged = cases.groupby("subject", sort=True).agg(scores).reset_index()
+    by_subject = cases.groupby("subject", sort=True)
+    merged = by_subject.agg(scores).reset_index()
+    # seeds of an older evaluation lack these: the mean over the others is not that of all
+    complete = by_subject[MORE_COLUMNS].count().eq(by_subject.size(), axis=0).reset_index(drop=True)
+    merged[MORE_COLUMNS] = merged[MORE_COLUMNS].where(complete)
     role, method, modality = (first.record[key] for key in ("role", "method", "modality"))
     return Pool(role, method, modality, tuple(runs), merged, variant, differs)
 

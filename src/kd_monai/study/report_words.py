@@ -62,12 +62,28 @@ def _missing(rows: pd.DataFrame) -> list[str]:
             + "; ".join(f"{row['arm']} over {row['over']}" for row in together.to_dict("records"))
             + ". Compare these by modality."
         )
+    words += _unequal(rows[(rows.region == ENDPOINT) & (rows.metric == "dice") & (rows.modality != ALL)])
     tuned = rows[rows.metric == "tuned_dice"]
-    for arm, own in rows[rows.role != "fixed_mask"].groupby("arm", sort=False):
+    for arm, own in rows.groupby("arm", sort=False):
         without = sorted(set(own.modality) - set(tuned[tuned.arm == arm].modality))
         if without:
             words.append(
                 f"{arm} ({', '.join(without)}) was evaluated before calibration and chosen thresholds were: evaluate "
                 "it again (make evaluate FORCE=1) to see them."
             )
+    return words
+
+
+def _unequal(endpoints: pd.DataFrame) -> list[str]:
+    """Students that were trained on other folds or seeds than their baseline."""
+    words = []
+    for modality, own in endpoints.groupby("modality", sort=False):
+        baselines = set(zip(own.folds[own.role == "baseline"], own.seeds[own.role == "baseline"], strict=True))
+        for row in own[own.role == "student"].to_dict("records"):
+            if len(baselines) == 1 and (row["folds"], row["seeds"]) not in baselines:
+                ((folds, seeds),) = baselines
+                words.append(
+                    f"Not finished: {row['arm']} on {modality} has fold {row['folds']} and seed {row['seeds']}, its "
+                    f"baseline fold {folds} and seed {seeds}; only shared subjects are compared."
+                )
     return words

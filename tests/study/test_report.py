@@ -1,0 +1,319 @@
+"""The proof of a study, from folders of evaluated runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from fake_runs import subjects_of, write_journal, write_run
+from matplotlib.image import imread
+from scipy.stats import wilcoxon
+
+from kd_monai.metrics import case_values, endpoint, read_cases
+from kd_monai.study.evaluated_run import find_runs
+from kd_monai.study.group import group_runs
+from kd_monai.study.label_efficiency import efficiency_words, label_efficiency
+from kd_monai.study.readme_results import BEGIN, END, write_results
+from kd_monai.study.report import Report, report
+from kd_monai.study.report_metrics import report_metrics
+from kd_monai.study.table import Table
+from kd_monai.tracking.names import check_name
+from tiny import pipeline
+
+LIFTS = {"baseline": 0.0, "kdnet": 0.05, "hinton": 0.0}
+REGIONS = ("WT", "TC", "ET_present")
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two modalities, two folds, two seeds; the baseline on FLAIR is as good as the teacher."""
+    out = tmp_path_factory.mktemp("study")
+    for fold in (0, 1):
+        for seed in (0, 1):
+            write_run(out, "teacher", fold=fold, seed=seed, lift=0.04)
+            for modality in ("t1ce", "flair"):
+                for method, lift in LIFTS.items():
+                    folder = write_run(out, method, modality, fold, seed, lift)
+                    write_journal(folder, [0.2 + lift] * 3, [500.0 + 1000 * lift] * 3)
+    return out
+
+
+@pytest.fixture(scope="module")
+def found(out: Path) -> Report:
+    return report(out)
+
+
+@pytest.fixture
+def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables alone: drawing takes longest."""
+    monkeypatch.setattr("kd_monai.study.report.draw_figures", lambda *_: [])
+
+
+def values(out: Path, method: str, modality: str, metric: str = "dice") -> pd.DataFrame:
+    """Per subject the endpoint's regions, seeds averaged by pandas."""
+    cases = [read_cases(file) for file in out.glob(f"{method}_{modality}-*/cases.csv")]
+    columns = [pd.concat([case_values(table, metric, region) for table in cases]) for region in REGIONS]
+    return pd.concat([column.groupby(level=0).mean() for column in columns], axis=1)
+
+
+def row_of(rows: pd.DataFrame, arm: str, modality: str, metric: str = "dice", region: str = "endpoint") -> Any:
+    kept = rows[(rows.arm == arm) & (rows.modality == modality) & (rows.metric == metric) & (rows.region == region)]
+    (row,) = kept.to_dict("records")
+    return row
+
+
+def test_the_endpoint_over_modalities_is_that_of_the_files(out: Path, found: Report) -> None:
+    own, base = (
+        np.stack([values(out, method, modality) for modality in ("t1ce", "flair")], axis=1)
+        for method in ("kdnet", "baseline")
+    )
+    row = row_of(found.rows, "kdnet", "all")
+    assert row["mean"] == pytest.approx(endpoint(own))
+    assert row["diff"] == pytest.approx(endpoint(own) - endpoint(base))
+    assert row["ci_low"] < row["diff"] < row["ci_high"]
+    assert (row["n"], row["n_empty"], row["n_paired"]) == (16, 4, 16)
+    assert (row["over"], row["folds"], row["seeds"], row["n_train"]) == ("t1ce flair", "0 1", "0 1", 14)
+    per_subject = (np.nanmean(own, axis=2) - np.nanmean(base, axis=2)).mean(axis=1)
+    assert row["p_wilcoxon"] == pytest.approx(wilcoxon(per_subject.round(12)).pvalue)
+    assert (row["wins"], row["losses"], row["ties"]) == ((per_subject > 0).sum(), (per_subject < 0).sum(), 0)
+
+
+def test_the_endpoint_of_one_modality_is_its_own(out: Path, found: Report) -> None:
+    own = values(out, "kdnet", "t1ce").mean()
+    assert row_of(found.rows, "kdnet", "t1ce")["mean"] == pytest.approx(own.mean())
+    # over the cases that have it, not over all
+    assert row_of(found.rows, "kdnet", "t1ce", region="ET_present")["mean"] == pytest.approx(own.iloc[2])
+
+
+def test_p_is_corrected_over_the_methods_of_a_family(found: Report) -> None:
+    students = found.rows[found.rows.role == "student"]
+    for _, family in students.groupby(["modality", "metric", "region"]):
+        p = family.p_wilcoxon.dropna().astype(float).sort_values()
+        if len(p) == 2:
+            corrected = family.p_holm[p.index].astype(float)
+            assert corrected.iloc[0] == pytest.approx(min(1, 2 * p.iloc[0]))
+            assert corrected.iloc[1] == pytest.approx(min(1, max(2 * p.iloc[0], p.iloc[1])))
+    assert found.rows[found.rows.role != "student"].p_holm.isna().all()
+
+
+def test_calibration_and_costs_have_rows(found: Report) -> None:
+    assert row_of(found.rows, "kdnet", "t1ce", "ece", "WT")["ci_high"] < 0
+    # lower is better: most subjects win
+    assert row_of(found.rows, "kdnet", "t1ce", "brier", "TC")["wins"] > 12
+    assert row_of(found.rows, "kdnet", "t1ce", "seconds_per_step", "")["mean"] == pytest.approx(0.25)
+    assert row_of(found.rows, "kdnet", "t1ce", "peak_memory_mib", "")["mean"] == pytest.approx(550)
+
+
+def test_an_interval_with_zero_in_it_is_put_in_words(found: Report) -> None:
+    said = " ".join(found.text.split())
+    row = row_of(found.rows, "hinton", "all")
+    assert row["ci_low"] < 0 < row["ci_high"]
+    assert "hinton over all modalities: " in said
+    assert "the interval contains zero, so these 16 subjects show no difference" in said
+    assert "kdnet over all modalities: +" in said
+    assert "the interval lies above zero." in said
+
+
+def test_where_the_teacher_is_no_better_there_is_a_warning_and_no_gap(found: Report) -> None:
+    said = " ".join(found.text.split())
+    assert "Warning: the teacher is not shown to be better than the baseline on flair in" in said
+    assert "there is nothing to distil there" in said
+    assert "baseline on t1ce in" not in said
+    assert row_of(found.rows, "kdnet", "flair")["gap_closed"] == "undefined"
+    assert 0.3 < float(row_of(found.rows, "kdnet", "t1ce")["gap_closed"]) < 1
+
+
+def test_it_states_n_resolution_folds_seeds_and_hardware(found: Report) -> None:
+    facts = (
+        "n = 16 test subjects, trained at 2 mm, scored at 1 x 1 x 1 mm, folds 0, 1 of 3, seeds 0, 1; A Processor, 1 "
+        "thread a run."
+    )
+    for text in (found.text, (found.folder / "report.md").read_text(), found.results):
+        assert facts in " ".join(text.split())
+
+
+def test_terminal_text_fits_100_columns(found: Report) -> None:
+    assert max(map(len, found.text.splitlines()[:-1])) <= 100
+
+
+def test_files_are_written_and_the_figures_can_be_read(found: Report) -> None:
+    assert [file.name for file in found.files] == ["report.md", "report.csv", "forest.png", "dice.png"]
+    assert len(pd.read_csv(found.folder / "report.csv")) == len(found.rows)
+    for file in found.files[2:]:
+        picture = imread(file)
+        assert min(picture.shape[:2]) > 300
+        assert picture[..., :3].std() > 0.05  # something is drawn
+        assert f"![{file.stem}]({file.name})" in (found.folder / "report.md").read_text()
+
+
+def test_reporting_twice_gives_the_same_table(tmp_path: Path, no_figures: None) -> None:
+    write_run(tmp_path, "baseline")
+    write_run(tmp_path, "kdnet", lift=0.01)
+    first = report(tmp_path)
+    table = (first.folder / "report.csv").read_bytes()
+    assert report(tmp_path).text == first.text
+    assert (first.folder / "report.csv").read_bytes() == table
+
+
+def test_parent_metrics_have_names_that_mlflow_takes(found: Report) -> None:
+    metrics = report_metrics(found.rows)
+    assert metrics["report/kdnet_all/dice_endpoint/diff"] == pytest.approx(row_of(found.rows, "kdnet", "all")["diff"])
+    assert metrics["report/kdnet_t1ce/seconds_per_step/mean"] == pytest.approx(0.25)
+    assert "report/hinton_flair/ece_WT/ci_low" in metrics
+    assert "report/kdnet_flair/dice_endpoint/gap_closed" not in metrics
+    assert all(map(check_name, metrics))
+    odd = found.rows[found.rows.arm == "kdnet"].assign(arm="kdnet (terms#kl#weight=0.5, width=12)")
+    assert all(map(check_name, report_metrics(odd)))
+
+
+def test_a_study_that_is_not_finished_is_reported_as_far_as_it_is(tmp_path: Path, no_figures: None) -> None:
+    for modality in ("t1", "t1ce"):
+        write_run(tmp_path, "baseline", modality)
+    write_run(tmp_path, "kdnet", "t1", lift=0.05)
+    write_run(tmp_path, "hinton", "t1ce", extra=False)
+    unscored = write_run(tmp_path, "kdnet", "t1ce")
+    (unscored / "cases.csv").unlink()
+    write_run(tmp_path, "baseline", "t1", seed=1)
+    text = " ".join(report(tmp_path).text.split())
+    assert f"{unscored.name} has no cases.csv" in text
+    assert "Not finished: kdnet on t1 has fold 0 and seed 0, its baseline fold 0 and seed 0 1" in text
+    assert "Missing: an evaluated teacher beside t1, so no closed gap is given." in text
+    assert "hinton (t1ce) was evaluated before calibration and chosen thresholds were" in text
+    assert "kdnet on t1: +" in text
+    assert "kdnet over all" not in text
+
+
+def test_a_seed_without_calibration_leaves_the_mean_over_seeds_open(tmp_path: Path, no_figures: None) -> None:
+    write_run(tmp_path, "baseline", seed=0)
+    write_run(tmp_path, "baseline", seed=1, extra=False)
+    rows = report(tmp_path).rows
+    assert "ece" not in set(rows.metric)
+    assert row_of(rows, "baseline", "t1ce")["seeds"] == "0 1"
+
+
+def test_students_over_other_modalities_are_not_compared_in_silence(tmp_path: Path, no_figures: None) -> None:
+    for modality in ("t1", "t1ce", "t2"):
+        write_run(tmp_path, "baseline", modality)
+        write_run(tmp_path, "kdnet", modality)
+    for modality in ("t1", "t2"):
+        write_run(tmp_path, "hinton", modality)
+    text = " ".join(report(tmp_path).text.split())
+    assert "Not over the same modalities: " in text
+    assert "hinton over t1 t2" in text
+    assert "kdnet over t1 t1ce t2" in text
+
+
+def test_a_method_of_two_settings_is_two_arms(tmp_path: Path, no_figures: None) -> None:
+    write_run(tmp_path, "baseline")
+    for weight in (0.1, 0.2):
+        write_run(tmp_path, "kdnet", settings={"terms": {"kl": {"weight": weight}}})
+    arms = set(report(tmp_path).rows.arm)
+    assert arms == {"baseline", "kdnet (terms#kl#weight=0.1)", "kdnet (terms#kl#weight=0.2)"}
+
+
+def test_teachers_alone_and_an_empty_folder_are_errors_with_a_remedy(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="make student"):
+        report(tmp_path)
+    write_run(tmp_path, "teacher")
+    with pytest.raises(ValueError, match="make baseline"):
+        report(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def arms(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Seven subjects and a teacher do what fourteen do without; four do not."""
+    out = tmp_path_factory.mktemp("arms")
+    for n, loss in ((None, 0.0), (7, 0.05), (4, 0.2)):
+        for modality in ("t1", "t2"):
+            write_run(out, "baseline", modality, lift=-loss, n_subjects=n)
+            write_run(out, "kdnet", modality, lift=0.08 - loss, n_subjects=n)
+    return out
+
+
+def test_label_efficiency_is_the_fewest_that_match_the_full_baseline(arms: Path) -> None:
+    rows = label_efficiency(group_runs(find_runs(arms)[0]))
+    own = rows[(rows.arm == "kdnet") & (rows.modality == "all")].set_index("n_train")
+    assert (own.n_full == 14).all()
+    assert (own["diff"] >= 0).to_dict() == {14: True, 7: True, 4: False}
+    base = np.stack([values(arms, "baseline", modality).loc[subjects_of(0, 8)] for modality in ("t1", "t2")], axis=1)
+    assert base.shape == (8, 2, 3)
+    full = rows[(rows.arm == "baseline") & (rows.modality == "all") & (rows.n_train == 14)]
+    assert full[["diff", "ci_low", "ci_high"]].to_numpy().tolist() == [[0, 0, 0]]
+    (said,) = efficiency_words(rows)
+    assert said.startswith("kdnet over all modalities: with 7 labelled subjects it matches the baseline with all 14")
+
+
+def test_a_student_that_never_matches_is_told_so(tmp_path: Path) -> None:
+    for n in (None, 4):
+        write_run(tmp_path, "baseline", n_subjects=n)
+        write_run(tmp_path, "kdnet", lift=-0.2, n_subjects=n)
+    (said,) = efficiency_words(label_efficiency(group_runs(find_runs(tmp_path)[0])))
+    assert "with none of 4, 14 labelled subjects does it match the baseline with all 14" in said
+
+
+def test_one_number_of_subjects_has_no_curve(out: Path) -> None:
+    assert label_efficiency(group_runs(find_runs(out)[0])).empty
+
+
+def test_arms_of_other_numbers_of_subjects_are_drawn_and_kept_apart(arms: Path) -> None:
+    found = report(arms)
+    names = {file.name for file in found.files}
+    assert {"gain.png", "label_efficiency.png"} < names
+    assert sum(name.startswith("forest-study") for name in names) == 3
+    assert len(found.rows[(found.rows.arm == "kdnet") & (found.rows.modality == "all")].setting.unique()) == 3
+    assert found.text.startswith("Recipe study\n")
+
+
+def test_figures_of_an_earlier_report_do_not_stay(tmp_path: Path) -> None:
+    write_run(tmp_path, "baseline")
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "gain.png").write_bytes(b"old")
+    report(tmp_path)
+    assert not (tmp_path / "report" / "gain.png").exists()
+
+
+def test_readme_keeps_what_stands_around_the_results(tmp_path: Path) -> None:
+    file = tmp_path / "README.md"
+    file.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    write_results(file, "new\\1")
+    assert file.read_text() == f"before\n{BEGIN}\n\nnew\\1\n\n{END}\nafter\n"
+    for broken in ("nothing", f"{END}{BEGIN}", f"{BEGIN}{BEGIN}{END}"):
+        file.write_text(broken)
+        with pytest.raises(ValueError, match="once each") as caught:
+            write_results(file, "new")
+        assert str(file) in str(caught.value)
+        assert file.read_text() == broken
+
+
+def test_readme_has_the_place_for_its_results() -> None:
+    text = (Path(__file__).parents[2] / "README.md").read_text()
+    assert text.index(BEGIN) < text.index(END)
+
+
+def test_the_command_prints_writes_and_fills_a_readme(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert pipeline("report", ["--out", str(tmp_path)], monkeypatch) == 2
+    assert "make student" in capsys.readouterr().err
+    write_run(tmp_path, "baseline")
+    write_run(tmp_path, "kdnet", lift=0.05)
+    readme = tmp_path / "README.md"
+    readme.write_text(f"{BEGIN}{END}")
+    assert pipeline("report", ["--out", str(tmp_path), "--readme", str(readme)], monkeypatch) == 0
+    assert "Primary endpoint on t1ce" in capsys.readouterr().out
+    assert "| kdnet |" in readme.read_text()
+
+
+def test_rows_say_which_group_they_belong_to(found: Report) -> None:
+    assert found.rows.setting.nunique() == 1
+    assert set(found.rows.data_digest) == {"d" * 64}
+    assert set(found.rows.recipe) == {"study"}
+
+
+def test_a_table_is_aligned_in_a_terminal_and_escaped_in_markdown() -> None:
+    table = Table("Title", ["one", "two"], [["a|b", "1", "22"], ["c", "333", ""]], ["note"])
+    assert table.text().splitlines() == ["Title", "     one  two", "a|b    1   22", "c    333", "note"]
+    assert "| a\\|b | 1 | 22 |" in table.markdown()
