@@ -137,13 +137,13 @@ def test_method_trains(
     parser["train#handlers"] = handlers
     network, handler = parser.get_parsed_content("network_def"), parser.get_parsed_content("teacher_handler")
     trainer, loss = parser.get_parsed_content("train#trainer"), parser.get_parsed_content("loss")
-    before = [copy.deepcopy(part.state_dict()) for part in (network, handler.teacher)]
+    before = [copy.deepcopy(part.state_dict()) for part in (network, *handler.teachers)]
     handler.attach(trainer)
     trainer.run()
     assert trainer.state.iteration == TINY["steps_per_epoch"]
     assert loss.named.keys() == {"segmentation", *parser["terms"]}
     assert all(value.isfinite() for value in loss.named.values())
-    after = [part.state_dict() for part in (network, handler.teacher)]
+    after = [part.state_dict() for part in (network, *handler.teachers)]
     moved, kept = ([torch.equal(a[name], b[name]) for name in a] for a, b in zip(before, after, strict=True))
     assert not all(moved)
     assert all(kept)
