@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -118,7 +119,7 @@ class MultiResUNet(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, filters: int = 32, alpha: float = 1.67) -> None:
         super().__init__()
         widths = [filters * 2**level for level in range(LEVELS)]
-        block: Callable[[int, int], MultiResBlock] = lambda channels, own: MultiResBlock(channels, own, alpha)  # noqa: E731
+        block = partial(MultiResBlock, alpha=alpha)
         channels, blocks, paths = in_channels, [], []
         for level, own in enumerate(widths):
             blocks.append(block(channels, own))
