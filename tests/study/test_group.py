@@ -119,6 +119,41 @@ def test_what_a_method_adds_or_changes_of_its_own_keeps_its_baseline(tmp_path: P
     assert wt(compare(tmp_path).rows, "student")["diff"].item() == pytest.approx(0.1)
 
 
+@pytest.mark.parametrize("options", [{"teachers": "crossfit"}, {"init": "teacher"}, {"inner_folds": 5}])
+def test_what_its_teacher_knows_more_keeps_a_students_baseline_and_is_told(tmp_path: Path, options: Any) -> None:
+    write(tmp_path, "baseline")
+    write(tmp_path, "student")
+    write(tmp_path, "student", **options)
+    (table,) = group_runs(find_runs(tmp_path)[0])
+    students = {pool.differs for pool in table.pools if pool.role == "student"}
+    ((name, value),) = options.items()
+    assert any(f"{name}={value}" in differs for differs in students)
+    assert len(students) == 2
+
+
+def recorded(folder: Path, **changes: Any) -> None:
+    file = folder / "run.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+
+
+def test_students_with_and_without_unlabelled_subjects_are_two_and_share_their_baseline(tmp_path: Path) -> None:
+    write(tmp_path, "baseline")
+    for unlabelled in (None, "rest", "0123"):
+        recorded(write(tmp_path, "student"), unlabelled=unlabelled)
+    (table,) = tables(tmp_path)
+    assert len(table) == 4
+
+
+def test_a_teacher_of_an_inner_fold_stands_in_no_table(tmp_path: Path) -> None:
+    for inner_fold in (None, "0/3"):
+        recorded(write(tmp_path, "teacher"), inner_fold=inner_fold)
+    (tmp_path / "teacher-01" / "cases.csv").unlink()
+    for _ in range(2):  # with scores or without
+        found, remarks = find_runs(tmp_path)
+        assert ([run.folder.name for run in found], remarks) == (["teacher-00"], [])
+        (tmp_path / "teacher-01" / "cases.csv").write_text((tmp_path / "teacher-00" / "cases.csv").read_text())
+
+
 def test_a_number_that_the_network_alone_reads_is_a_setting(tmp_path: Path) -> None:
     for filters in (4, 8):
         own = {"filters": filters, "network_def": {"_target_": "monai.networks.nets.SegResNet", "filters": "@filters"}}
