@@ -1,6 +1,6 @@
 """A study on a phantom, killed half-way and resumed, ends as if nobody had disturbed it.
 
-Two folds and two methods: six cells, two at once. Undisturbed are those that were finished, and the commands of the rest, typed.
+Two folds and two methods: six cells, two at once. The rest of them, typed by hand, say what was to come.
 """
 
 from __future__ import annotations
