@@ -79,6 +79,12 @@ def filled_in(command: str, out: Path, real: str | None) -> str:
     student, teacher = runs.get("student", Path("RUN")), runs.get("teacher", Path("RUN"))
     image = next(iter(sorted(phantom.glob("*/*/*_t1ce.nii.gz"))), Path("t1ce.nii.gz"))
     for placeholder, value in {
+        # of the studies a corner, whose cells the commands before have finished
+        "MODALITIES=t1ce,flair METHODS=baseline,kdnet FOLDS=3 SEEDS=0,1": "MODALITIES=t1ce FOLD=0 "
+        "TEACHER_N_SUBJECTS=same",
+        "DATA=../shared/brats/2mm MODALITIES=t1ce N_SUBJECTS=2,4,all FOLDS=3": f"DATA={phantom} MODALITIES=t1ce "
+        "N_SUBJECTS=4 FOLD=0 METHODS=baseline",
+        **dict.fromkeys(("OUT=runs/study", "OUT=runs/few"), f"OUT={out / 'runs'}"),
         "runs/kdnet_t1ce-fold0-KEY": student,
         "t1ce.nii.gz": image,
         "BUNDLE": student / "bundle",
@@ -88,10 +94,6 @@ def filled_in(command: str, out: Path, real: str | None) -> str:
         f"--output_dir {out / 'bundle_runs'} --epochs 1 --n_subjects 4 --steps_per_epoch 2",
         "../shared/brats/2mm": real or phantom,
         "../shared/brats/1mm": phantom,
-        # of a study a corner
-        "MODALITIES=t1ce,flair METHODS=baseline,kdnet FOLDS=3 SEEDS=0,1": "MODALITIES=t1ce FOLD=0 SEEDS=0",
-        "N_SUBJECTS=2,4,all FOLDS=3": "N_SUBJECTS=2,4 FOLD=0 METHODS=baseline",
-        "OUT=runs/": f"OUT={out}/",
     }.items():
         command = command.replace(placeholder, str(value))
     return command

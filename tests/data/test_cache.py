@@ -6,6 +6,7 @@ import copy
 import logging
 import os
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -201,6 +202,31 @@ def test_channels_of_one_file_are_read_once(tmp_path: Path, monkeypatch: pytest.
     assert len(reads) == 2 * len(datalist.train)
     assert len(list((tmp_path / "cache").iterdir())) == 5 * len(datalist.train)
     assert all(same(dataset[index], transform(entry)) for index, entry in enumerate(datalist.train))
+
+
+def test_runs_that_start_at_once_build_a_disk_cache_once(
+    datalist: Datalist, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: list[str] = []
+
+    def slowly(path: Path) -> object:
+        reads.append(str(path))
+        time.sleep(0.02)
+        return read_volume(path)
+
+    monkeypatch.setattr(crop_volume, "read_volume", slowly)
+    together = threading.Barrier(3)
+
+    def build() -> None:
+        together.wait()
+        cache_dataset(datalist.train, cached_transforms(datalist.modalities), "disk", tmp_path / "cache")
+
+    runs = [threading.Thread(target=build) for _ in range(3)]
+    for run in runs:
+        run.start()
+    for run in runs:
+        run.join()
+    assert len(reads) == len(set(reads)) == 5 * len(datalist.train)
 
 
 @pytest.mark.parametrize("cache", ["memory", "disk"])

@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 from small_run import datalist
 
+from kd_monai.data.errors import DataError
 from kd_monai.study.cells import Cell, plan
 from kd_monai.study.grid import Grid, read_grid
+from kd_monai.study.grid_data import read_data
 from kd_monai.study.variables import overrides_of, read_variables
+from tiny import pipeline
 
 
 def grid(*arguments: str) -> Grid:
@@ -200,3 +203,34 @@ def test_a_signature_changes_with_what_a_cell_learns_and_not_with_where(
 def test_other_data_change_every_signature() -> None:
     before, after = signatures(), signatures(digest="e" * 64)
     assert all(before[name] != after[name] for name in before)
+
+
+def test_the_data_are_checked_with_every_modality_of_the_grid_and_give_the_folds(phantom: Path, tmp_path: Path) -> None:
+    line = ["--data", str(phantom), "--out", str(tmp_path), "--teacher-modalities", "t1-t2", "--folds", "2"]
+    found, folds = read_data(read_grid(None, [*line, "--modalities", "flair"]))
+    assert found.modalities == ("t1", "t2", "flair")
+    assert folds == (0, 1)
+    assert read_data(read_grid(None, [*line, "--fold", "1"]))[1] == (1,)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--n-subjects", "2,40"], "N_SUBJECTS must be from 1 to 4.*got 40"),
+        (["--fold", "0,7"], "FOLD must be one of 0, 1, 2, all: got 7"),
+    ],
+)
+def test_what_a_fold_cannot_give_is_refused_before_anything_is_trained(
+    phantom: Path, tmp_path: Path, arguments: list[str], said: str
+) -> None:
+    with pytest.raises(DataError, match=said):
+        read_data(read_grid(None, ["--data", str(phantom), "--out", str(tmp_path), *arguments]))
+
+
+def test_a_folder_without_data_is_one_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert pipeline("study", ["--data", str(tmp_path / "typo"), "--out", str(tmp_path)], monkeypatch) == 2
+    said = capsys.readouterr().err
+    assert "typo" in said
+    assert "Traceback" not in said

@@ -103,6 +103,14 @@ def test_each_setting_has_its_table_its_baseline_and_a_line_that_says_what_diffe
     assert len(names) == 2  # one setting does not overwrite the other on the parent
 
 
+def test_arms_of_other_numbers_of_subjects_do_not_overwrite_each_other_on_their_parent(tmp_path: Path) -> None:
+    for arm in ({}, {"n_subjects": 4}, {"n_subjects": 8}):
+        write(tmp_path, "baseline", **arm)
+        write(tmp_path, "student", **arm)
+    names = {key for key in parent_metrics(compare(tmp_path).rows) if key.endswith("/dice_WT")}
+    assert names == {f"diff/kdnet_t1ce{arm}/dice_WT" for arm in ("", "_n4", "_n8")}
+
+
 def test_a_student_without_a_baseline_of_its_setting_is_compared_with_none(tmp_path: Path) -> None:
     write(tmp_path, "baseline")
     write(tmp_path, "student", epochs=3)

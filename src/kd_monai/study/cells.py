@@ -18,7 +18,7 @@ from kd_monai.study.settings import fitting, has_place
 from kd_monai.study.variables import OF_STUDENT, OTHERS, OVERRIDES, overrides_of
 
 # of the variables, those that differ from cell to cell or that no cell takes
-_NOT_SHARED = {"fold", "seed", "n_subjects", "modality", "method", "teacher", "note", "force", "set"}
+_NOT_SHARED = {"fold", "seed", "n_subjects", "modality", "method", "teacher", "note", "force", "set", "teacher_set"}
 # and those that only some take: a teacher cell trains the teachers of the inner folds too
 _LEFT_OUT = {"student": set(), "baseline": {*OF_STUDENT}, "teacher": {*OF_STUDENT} - {"teachers"}}
 
@@ -162,5 +162,8 @@ def _stacks(grid: Grid) -> Iterator[_Stack]:
             kind="-".join(Path(part).stem for part in named[name].split(",")) if name else "teacher",
             method=named.get(name, ""),
             config=config,
-            settings=tuple(pair for target, pair in pairs.items() if has_place(target, known, fixed)),
+            settings=(
+                *(pair for target, pair in pairs.items() if has_place(target, known, fixed)),
+                *(() if name else given.teacher_set),  # over those of all
+            ),
         )

@@ -174,7 +174,9 @@ def last_error(log: Path) -> str:
     """The last error that a log tells of, on one line; empty where it tells of none."""
     lines = log.read_text(errors="replace").splitlines() if log.is_file() else []
     places = [place for place, line in enumerate(lines) if _ERROR.match(line)]
-    return " ".join(line.strip() for line in lines[places[-1] :])[:1000].strip() if places else ""
+    # a bar that was cut short may stand behind it
+    told = [line.strip() for line in lines[places[-1] :] if "step/s" not in line] if places else []
+    return " ".join(told)[:1000].strip()
 
 
 def _shortest(path: Path) -> str:

@@ -89,7 +89,8 @@ def read_grid(description: str | None, arguments: Sequence[str] | None = None) -
         if any(part == f"--{name}" or part.startswith(f"--{name}=") for part in rest):
             raise ValueError(f"A study sets {name.upper()} for each of its runs; got --{name}. {remedy}")
     lists = {name: _parts(name, values[name]) for name in LISTS}
-    some = [text for text in lists["n_subjects"] if text != "all"][:1]  # whether UNLABELLED=rest has a meaning
+    n_subjects = _distinct("n_subjects", [_number_or_all(text) for text in lists["n_subjects"]])
+    some = [str(number) for number in n_subjects if number is not None][:1]  # whether UNLABELLED=rest has a meaning
     given = read_variables(description, [*rest, *(part for text in some for part in ("--n-subjects", text))])
     given.n_subjects = None
     given.cache = given.cache or "disk"
@@ -103,7 +104,7 @@ def read_grid(description: str | None, arguments: Sequence[str] | None = None) -
         methods=_distinct("methods", lists["methods"]),
         seeds=_distinct("seeds", _numbers("seeds", lists["seeds"], 0)),
         folds=_distinct("fold", _numbers("fold", lists["fold"], 0)),
-        n_subjects=_distinct("n_subjects", [_number_or_all(text) for text in lists["n_subjects"]]),
+        n_subjects=n_subjects,
         teachers_share=values["teacher_n_subjects"] == "same",
         jobs=_numbers("jobs", [values["jobs"]], 1)[0],
         scheduler=values["scheduler"],

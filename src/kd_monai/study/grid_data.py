@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from monai.bundle import ConfigParser
 
 from kd_monai.data import Datalist
 from kd_monai.study.grid import Grid
-from kd_monai.study.launch import TEACHER
+from kd_monai.study.launch import TEACHER, own_errors
 from kd_monai.study.roles import configuration_files
 from kd_monai.study.variables import overrides_of
 
@@ -33,11 +31,12 @@ def read_data(grid: Grid) -> tuple[Datalist, tuple[int, ...]]:
 
 def _load(grid: Grid, modalities: list[str], fold: int, n_subjects: int | None) -> Datalist:
     """As a cell would, by the same configuration."""
-    files: list[Path | str] = [*configuration_files(TEACHER, grid.given)]
-    parser = ConfigParser(ConfigParser.load_config_files([str(file) for file in files]))
+    files = [str(file) for file in configuration_files(TEACHER, grid.given)]
+    parser = ConfigParser(ConfigParser.load_config_files(files))
     for target, value in overrides_of(grid.given).items():
         if target.split("#")[0] in parser:
             parser[target] = value
     parser.update({"modalities": modalities, "fold": fold, "n_subjects": n_subjects})
-    datalist: Datalist = parser.get_parsed_content("datalist")
+    with own_errors():
+        datalist: Datalist = parser.get_parsed_content("datalist")
     return datalist
