@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from kd_monai.study.readme_results import BEGIN, END, write_results
 from kd_monai.study.report import Report, report
 from kd_monai.study.report_metrics import report_metrics
 from kd_monai.study.table import Table
+from kd_monai.tracking import Tracker
 from kd_monai.tracking.names import check_name
 from tiny import pipeline
 
@@ -169,6 +171,24 @@ def test_parent_metrics_have_names_that_mlflow_takes(found: Report) -> None:
     assert all(map(check_name, report_metrics(odd)))
 
 
+def test_the_studys_parent_run_is_told_and_given_the_files(
+    tmp_path: Path, no_figures: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Tracker, "_launch", lambda self: None)
+    write_run(tmp_path, "baseline")
+    folder = write_run(tmp_path, "kdnet", lift=0.05)
+    write_journal(folder, [0.5], [700.0])
+    found = report(tmp_path)
+    found.publish()
+    told = [json.loads(line) for line in (folder / "journal.jsonl").read_text().splitlines()]
+    told = [line for line in told if line.get("parent")]
+    (metrics,) = [line["values"] for line in told if line["op"] == "metrics"]
+    assert metrics == report_metrics(found.rows)
+    assert [(line["path"], line["to"]) for line in told if line["op"] == "artifact"] == [
+        (str(file), "report") for file in found.files
+    ]
+
+
 def test_a_study_that_is_not_finished_is_reported_as_far_as_it_is(tmp_path: Path, no_figures: None) -> None:
     for modality in ("t1", "t1ce"):
         write_run(tmp_path, "baseline", modality)
@@ -261,7 +281,10 @@ def test_one_number_of_subjects_has_no_curve(out: Path) -> None:
 def test_arms_of_other_numbers_of_subjects_are_drawn_and_kept_apart(arms: Path) -> None:
     found = report(arms)
     names = {file.name for file in found.files}
-    assert {"gain.png", "label_efficiency.png"} < names
+    assert {"gain.png", "label_efficiency.png", "label_efficiency.csv"} < names
+    assert "Label efficiency on all modalities: primary endpoint in %" in found.text
+    assert "| kdnet | 7 |" in (found.folder / "report.md").read_text()
+    assert max(map(len, found.text.splitlines()[:-1])) <= 100
     assert sum(name.startswith("forest-study") for name in names) == 3
     assert len(found.rows[(found.rows.arm == "kdnet") & (found.rows.modality == "all")].setting.unique()) == 3
     assert found.text.startswith("Recipe study\n")

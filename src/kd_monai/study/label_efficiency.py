@@ -12,8 +12,9 @@ from kd_monai.study.arm import Arm, arms_of
 from kd_monai.study.endpoint_contrast import endpoint_values
 from kd_monai.study.group import Group
 from kd_monai.study.report_rows import ALL
-from kd_monai.study.report_tables import Row, contains_zero, interval
+from kd_monai.study.report_tables import Row, all_first, contains_zero, interval
 from kd_monai.study.setting import GROUP_KEYS, digest, shared_setting_of
+from kd_monai.study.table import Table
 
 COLUMNS = ["family", "arm", "role", "modality", "n_train", "mean", "diff", "ci_low", "ci_high", "n_paired", "n_full"]
 
@@ -33,6 +34,25 @@ def label_efficiency(groups: Sequence[Group]) -> pd.DataFrame:
         families.setdefault(family_of(group), []).append(group)
     rows = [row for name, members in families.items() for row in _rows(name, members)]
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def efficiency_tables(rows: pd.DataFrame) -> list[Table]:
+    """A table for all modalities together and for each one: arm and number of labelled subjects."""
+    tables = []
+    for family, of_family in rows.groupby("family", sort=False):
+        several = f", setting {str(family)[:4]}" if rows.family.nunique() > 1 else ""
+        for modality in all_first(of_family.modality):
+            own = of_family[of_family.modality == modality].sort_values(["role", "arm", "n_train"])
+            where = "all modalities" if modality == ALL else modality
+            title = f"Label efficiency on {where}{several}: primary endpoint in %, difference in points to the baseline"
+            cells = [
+                [str(row["arm"]), f"{row['n_train']:.0f}", f"{100 * row['mean']:.1f}", interval(row, 100, 1)]
+                for row in own.to_dict("records")
+            ]
+            tables.append(
+                Table(f"{title} with all {own.n_full.iloc[0]:.0f}", ["labelled", "Dice", "difference"], cells)
+            )
+    return tables
 
 
 def efficiency_words(rows: pd.DataFrame) -> list[str]:

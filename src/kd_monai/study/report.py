@@ -14,7 +14,7 @@ from kd_monai.study.compare import by_study
 from kd_monai.study.evaluated_run import find_runs
 from kd_monai.study.figures import draw_figures
 from kd_monai.study.group import Group, group_runs
-from kd_monai.study.label_efficiency import efficiency_words, label_efficiency
+from kd_monai.study.label_efficiency import efficiency_tables, efficiency_words, label_efficiency
 from kd_monai.study.readme_results import results_markdown
 from kd_monai.study.report_facts import report_facts, report_heading
 from kd_monai.study.report_metrics import report_metrics
@@ -36,7 +36,8 @@ class Report:
         text: tables for a terminal.
         results: what README shows of it.
         folder: where it was written.
-        files: ``report.md``, ``report.csv`` and the figures.
+        files: ``report.md``, ``report.csv``, ``label_efficiency.csv`` where several numbers of subjects were tried, and
+            the figures.
         by_study: a run folder of each study, and the study's rows.
     """
 
@@ -86,16 +87,19 @@ def report(out: str | Path) -> Report:
     figures = draw_figures(groups, by_group, efficiency, folder)
     rows = pd.concat(by_group, ignore_index=True)
     write_bytes(folder / "report.csv", rows.to_csv(index=False).encode())
-    words = efficiency_words(efficiency)
-    markdown = _markdown(groups, by_group, words, remarks, figures)
+    tables = [folder / "report.md", folder / "report.csv"]
+    if not efficiency.empty:
+        tables.append(folder / "label_efficiency.csv")
+        write_bytes(tables[-1], efficiency.to_csv(index=False).encode())
+    markdown = _markdown(groups, by_group, efficiency, remarks, figures)
     write_bytes(folder / "report.md", markdown.encode())
-    files = (folder / "report.md", folder / "report.csv", *figures)
-    text = _text(groups, by_group, words, [*remarks, f"Written to {folder}: {', '.join(f.name for f in files)}"])
+    files = (*tables, *figures)
+    text = _text(groups, by_group, efficiency, [*remarks, f"Written to {folder}: {', '.join(f.name for f in files)}"])
     results = "\n\n".join(
         [results_markdown(group, own) for group, own in zip(groups, by_group, strict=True)]
-        + ["\n".join(f"- {word}" for word in words)] * bool(words)
+        + ["\n".join(f"- {word}" for word in efficiency_words(efficiency))]
     )
-    return Report(rows, text, results, folder, files, by_study(groups, by_group))
+    return Report(rows, text, results.rstrip(), folder, files, by_study(groups, by_group))
 
 
 def _has_own(group: Group) -> bool:
@@ -103,7 +107,7 @@ def _has_own(group: Group) -> bool:
 
 
 def _text(
-    groups: Sequence[Group], by_group: Sequence[pd.DataFrame], efficiency: Sequence[str], remarks: Sequence[str]
+    groups: Sequence[Group], by_group: Sequence[pd.DataFrame], efficiency: pd.DataFrame, remarks: Sequence[str]
 ) -> str:
     parts = []
     for group, rows in zip(groups, by_group, strict=True):
@@ -111,14 +115,16 @@ def _text(
         blocks += [table.text() for table in report_tables(rows)]
         blocks += ["\n".join(map(wrap, report_words(rows)))]
         parts.append("\n\n".join(block for block in blocks if block))
-    parts += ["\n".join(map(wrap, ["Label efficiency", *efficiency]))] if efficiency else []
+    if not efficiency.empty:
+        tables = [table.text() for table in efficiency_tables(efficiency)]
+        parts.append("\n\n".join([*tables, "\n".join(map(wrap, efficiency_words(efficiency)))]))
     return ("\n\n" + "=" * 100 + "\n\n").join(parts) + "\n\n" + "\n".join(remarks)
 
 
 def _markdown(
     groups: Sequence[Group],
     by_group: Sequence[pd.DataFrame],
-    efficiency: Sequence[str],
+    efficiency: pd.DataFrame,
     remarks: Sequence[str],
     figures: Sequence[Path],
 ) -> str:
@@ -127,8 +133,9 @@ def _markdown(
         blocks += [f"## {report_heading(group)}", *report_facts(group)]
         blocks += ["\n".join(f"- {word}" for word in report_words(rows))]
         blocks += [table.markdown() for table in report_tables(rows)]
-    if efficiency:
-        blocks += ["## Label efficiency", "\n".join(f"- {word}" for word in efficiency)]
+    if not efficiency.empty:
+        blocks += ["## Label efficiency", "\n".join(f"- {word}" for word in efficiency_words(efficiency))]
+        blocks += [table.markdown() for table in efficiency_tables(efficiency)]
     blocks += ["## Figures", *(f"![{figure.stem}]({figure.name})" for figure in figures)] if figures else []
     blocks += ["\n".join(f"- {remark}" for remark in remarks)] if remarks else []
     return "\n\n".join(block for block in blocks if block) + "\n"
