@@ -127,6 +127,7 @@ def test_inner_teachers_are_runs_of_their_own_that_have_not_seen_their_inner_fol
     assert set().union(*left_out) == {entry["patient"] for entry in taught[0].datalist.train}
 
 
+@pytest.mark.slow
 def test_a_student_is_taught_by_teachers_that_have_not_seen_its_samples_and_resumes_bit_for_bit(
     settings: dict[str, Any], taught: list[RunFolder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
