@@ -81,7 +81,7 @@ def test_teacher_baseline_and_student_of_one_setting_share_a_table(tmp_path: Pat
 @pytest.mark.parametrize(
     ("other", "said"),
     [
-        ({"epochs": 3}, ("epochs=12", "epochs=3")),
+        ({"epochs": 3}, ("epochs=6", "epochs=3")),
         ({"width": 4}, ("width=8", "width=4")),
         ({"roi_size": [32, 32, 32]}, ("roi_size=[64, 64, 64]", "roi_size=[32, 32, 32]")),
         ({"network_def#act": "relu"}, ("network_def#act=['LeakyReLU'", "network_def#act=relu")),

@@ -50,7 +50,10 @@ def verify_static(bundle: Path, schemas: Path) -> None:
         given = {"meta_file": metadata, "config_file": inference}
         try:
             ckpt_export("network_def", str(program), str(weights), **given)
-        except torch.jit.frontend.FrontendError:  # SwinUNETR's gradient checkpointing cannot be scripted
+        except (
+            torch.jit.frontend.FrontendError,
+            RuntimeError,
+        ):  # SwinUNETR cannot be scripted; a second time says so otherwise
             ckpt_export("network_def", str(program), str(weights), use_trace=True, **given)
         torch.jit.load(program)
     logger.info("%s: metadata, network and TorchScript export pass", bundle.name)
