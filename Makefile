@@ -43,6 +43,7 @@ CHECK_SKULL_STRIPPED ?=#  predict: False leaves the check out
 PREDICTIONS ?= predictions#  predict: where label maps are written
 README ?=#              report: a Markdown file whose results are written anew, for example README.md
 PORT ?= 5000#           mlflow: port on 127.0.0.1
+TEST_JOBS ?= 2#         test: processes at once, a thread each
 ONLY ?=#                bench: names of benchmarks joined by ',' (all)
 SIZE ?= full#           bench: full, or tiny: does it work at all
 SUBJECTS ?= 30#         phantom: how many subjects
@@ -137,7 +138,7 @@ bench: $(INSTALLED) $(PHANTOM)/.complete $(if $(GIVEN_DATA),,$(BENCH_PHANTOM)/.c
 $(BENCH_PHANTOM)/.complete: | $(INSTALLED)
 	$(PY) pipelines/phantom.py --out '$(BENCH_PHANTOM)' --subjects 8 --spacing-mm 1 && touch $@
 test: $(INSTALLED) ## the tests; real cases where KD_MONAI_BRATS names a folder
-	$(PY) -m pytest
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(TEST_JOBS) --dist loadfile
 lint: $(INSTALLED) ## ruff, mypy and the import rule
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
