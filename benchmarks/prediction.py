@@ -49,7 +49,7 @@ def measure(given: Given) -> list[Row]:
         "torch fp32": {"runtime": "torch"},
         "torch bf16": {"runtime": "torch", "bf16": True},
     }
-    if openvino_is_installed():
+    if openvino_is_installed() and given.device.type == "cpu":
         ways = {
             "OpenVINO fp32": {"runtime": "openvino"},
             "OpenVINO bf16": {"runtime": "openvino", "bf16": True},

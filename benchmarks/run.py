@@ -73,7 +73,7 @@ def main() -> None:
     for name in ("data", "small_data", "device"):
         if getattr(given, name):
             options += [f"--{name.replace('_', '-')}", getattr(given, name)]
-    rows, failed = [], []
+    rows, failed, silent = [], [], []
     for name in names:
         began = time.perf_counter()
         status, own = run(name, options)
@@ -81,12 +81,15 @@ def main() -> None:
         for row in own:
             print(line(row), flush=True)
         rows += own
+        silent += [] if own or status else [name]
         if status:
             failed.append(name)
     given.out.mkdir(parents=True, exist_ok=True)
     write_json(given.out / "bench.json", rows)
     write_bytes(given.out / "bench.md", table(rows).encode())
     print(f"{len(rows)} rows: {os.path.relpath(given.out / 'bench.json')}")
+    if silent:
+        print(f"No row from {', '.join(silent)}: each says above what it needs first.")
     if failed:
         sys.exit(f"No answer from {', '.join(failed)}: see above.")
 

@@ -113,7 +113,8 @@ def measure(given: Given) -> list[Row]:
         until, step = (sorted(part)[len(part) // 2] for part in zip(*steps.parts, strict=True))
         rows.append(
             costlier(
-                f"command line start to first step on cached data, {pipeline}.py",
+                f"command line start to first step on cached data, {pipeline}.py"
+                + (" (its teacher's first step)" if pipeline == "student" else ""),
                 Side.of(f"{pipeline}.py to its first step", "s", rounds[0]),
                 Side.of("import monai", "s", rounds[1]),
                 rounds,
