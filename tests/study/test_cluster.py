@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,9 +33,12 @@ def script(tmp_path: Path) -> str:
 @pytest.fixture
 def jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Jobs]:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    # a study takes SIGINT itself; a job would inherit that a shell in the background ignores it, and is ended by it
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     made = Jobs(3, tmp_path / "jobs", "local", {"timeout_min": "5"}, threads=1)
     yield made
     made.stop()
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ from kd_monai.tracking import Tracker, TrackingHandler, ValidationTrackingHandle
 
 @pytest.fixture(autouse=True)
 def anew() -> None:
+    stopwatch.leave(0)  # what another test's trainer never left
     stopwatch.take()
 
 
