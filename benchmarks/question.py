@@ -79,7 +79,7 @@ def answer(measure: Callable[[Given], Sequence[Row]]) -> None:
     line = parser.parse_args()
     logging.basicConfig(level=logging.WARNING)
     warnings.filterwarnings("ignore", module="monai")
-    with tempfile.TemporaryDirectory(prefix="kd_monai-bench-") as work:
+    with tempfile.TemporaryDirectory(prefix="kd_monai-bench-", ignore_cleanup_errors=True) as work:
         given = Given(line.size, line.data, line.small_data, torch.device(line.device), line.out, Path(work))
         rows = [row.as_json() for row in measure(given)]
     text = json.dumps(rows, indent=1)

@@ -22,7 +22,7 @@ COMMANDS = [
     for line in block.splitlines()
     if line.strip()
 ]
-SHORT = "steps_per_epoch=2"
+SHORT = "steps_per_epoch=2 width=4"
 NOT_RUN = {
     "make test": "these are the tests",
     "TORCH_INDEX_URL=https://download.pytorch.org/whl/cpu make install": "it downloads torch from another index",
@@ -91,7 +91,7 @@ def filled_in(command: str, out: Path, real: str | None) -> str:
         "--output_dir predictions": f"--output_dir {out / 'bundle_predictions'}",
         ".venv/bin/python": sys.executable,
         "--dataset_dir DATA --teacher RUN": f"--dataset_dir {phantom} --teacher {teacher} "
-        f"--output_dir {out / 'bundle_runs'} --epochs 1 --n_subjects 4 --steps_per_epoch 2",
+        f"--output_dir {out / 'bundle_runs'} --epochs 1 --n_subjects 4 --steps_per_epoch 2 --width 4",
         "../shared/brats/2mm": real or phantom,
         "../shared/brats/1mm": phantom,
     }.items():
