@@ -77,3 +77,15 @@ def test_a_terminal_gets_one_bar_and_no_line_per_epoch(
 def test_an_exception_goes_through(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ZeroDivisionError):
         run(fail=True)
+
+
+def test_the_bar_of_a_run_that_failed_moves_no_later_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with pytest.raises(ZeroDivisionError) as kept:  # its traceback keeps the bar
+        run(fail=True)
+    capsys.readouterr()
+    run()
+    assert capsys.readouterr().err.count("\n") == 1
+    del kept

@@ -44,6 +44,7 @@ class ProgressHandler:
             initial=engine.state.iteration,
             desc=self.description,
             unit="step",
+            position=0,  # else it stands below the bar of a run that failed before it in this process
             mininterval=math.inf if quiet else 0.5,
             maxinterval=math.inf if quiet else 10,
         )
