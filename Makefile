@@ -138,7 +138,7 @@ bench: $(INSTALLED) $(PHANTOM)/.complete $(if $(GIVEN_DATA),,$(BENCH_PHANTOM)/.c
 $(BENCH_PHANTOM)/.complete: | $(INSTALLED)
 	$(PY) pipelines/phantom.py --out '$(BENCH_PHANTOM)' --subjects 8 --spacing-mm 1 && touch $@
 test: $(INSTALLED) ## the tests; real cases where KD_MONAI_BRATS names a folder
-	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(TEST_JOBS) --dist loadfile
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(TEST_JOBS) --dist loadfile --no-loadscope-reorder
 lint: $(INSTALLED) ## ruff, mypy and the import rule
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .

@@ -12,6 +12,13 @@ from kd_monai.data.phantom import write_phantom
 
 torch.set_num_threads(min(2, os.cpu_count() or 1))
 
+LONGEST = ("test_readme.py", "test_benchmarks.py", "test_shipped_yaml.py", "test_bundle_run.py", "test_study.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that take minutes come first: of several processes, none waits at the end for another's."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
 
 @pytest.fixture(scope="session")
 def real_cases() -> Path:
