@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from torch import nn
 from kd_monai.handlers import EpochSeedHandler, FrozenTeacher, NaNLossError, PrepareBatch, RaiseOnNaN, TeacherHandler
 from kd_monai.inferers import AutocastInferer
 from kd_monai.losses import DistillationLoss, LatentKL, SegmentationLoss, SoftDiceBCE
-from kd_monai.networks import LabelsHead, MeanNetwork, RegionsHead, openvino_is_installed
+from kd_monai.networks import LabelsHead, MeanNetwork, OpenVINOForward, RegionsHead, openvino_is_installed
 
 MODALITIES = ["t1", "t1ce", "t2", "flair"]
 ROI = (32, 32, 32)
@@ -304,7 +305,68 @@ def test_auto_takes_openvino_where_the_training_is_long_enough(epochs: int, take
     setup = with_runtime("auto", epochs)
     setup.trainer.add_event_handler(Events.ITERATION_COMPLETED, setup.trainer.terminate)
     setup.trainer.run()
-    assert (type(setup.handler._forwards[0]).__name__ == "OpenVINOForward") is taken
+    assert isinstance(setup.handler._forwards[0], OpenVINOForward) is taken
+    assert setup.trainer.state.facts["teacher_runtime"] == ("openvino" if taken else "torch")
+
+
+def lying(self: OpenVINOForward, image: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    """Right logits, and layers that are one part in a hundred off."""
+    logits, features = COMPUTE(self, image)
+    return logits, {name: 1.01 * value for name, value in features.items()}
+
+
+COMPUTE = OpenVINOForward.__call__
+
+
+class Unreadable(nn.Module):
+    """A U-Net behind an operation that OpenVINO has no translation for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unet = network(4)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.unet(image + torch.special.i1(image))
+
+
+LYING = r"down_4 must be torch's within 0\.001 of their norm in fp32"
+UNREADABLE = r"special_i1"
+
+
+def refused(reason: str, runtime: str, monkeypatch: pytest.MonkeyPatch) -> Setup:
+    """A training long enough for OpenVINO, ended after one step, whose teacher OpenVINO gets wrong or cannot read."""
+    if reason == LYING:
+        monkeypatch.setattr(OpenVINOForward, "__call__", lying)
+        setup = Setup(kdnet_terms(), epochs=100)
+    else:
+        setup = Setup({"kd": {"weight": 1.0, "term": SoftDiceBCE()}}, teacher=Unreadable(), epochs=100)
+    setup.handler.runtime = runtime  # type: ignore[assignment]
+    setup.trainer.add_event_handler(Events.ITERATION_COMPLETED, setup.trainer.terminate)
+    return setup
+
+
+@with_openvino
+@pytest.mark.parametrize("reason", [LYING, UNREADABLE], ids=["lying", "unreadable"])
+def test_auto_falls_back_on_torch_and_says_why(
+    reason: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    setup = refused(reason, "auto", monkeypatch)
+    setup.trainer.run()
+    assert setup.trainer.state.iteration == 1
+    assert setup.trainer.state.facts == {"teacher_runtime": "torch", "teacher_precision": "fp32"}
+    own = [record for record in caplog.records if record.name == "kd_monai.handlers.teacher"]
+    (warning,) = [record.getMessage() for record in own if record.levelname == "WARNING"]
+    assert re.search("teacher runs through torch.*" + reason, warning, re.DOTALL)
+
+
+@with_openvino
+@pytest.mark.usefixtures("no_step")
+@pytest.mark.parametrize("reason", [LYING, UNREADABLE], ids=["lying", "unreadable"])
+def test_openvino_that_was_asked_for_is_refused_with_cause_and_remedy(
+    reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(RuntimeError, match="(?s)" + reason + r".*Set `teacher_runtime: torch`, or `auto`"):
+        refused(reason, "openvino", monkeypatch).trainer.run()
 
 
 def test_an_unknown_runtime_is_refused() -> None:

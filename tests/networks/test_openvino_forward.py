@@ -51,6 +51,34 @@ def test_bf16_is_as_far_from_float32_as_autocast() -> None:
     assert error <= 1.5 * (rounded - exact).abs().mean()
 
 
+@pytest.mark.parametrize(("precision", "off"), [("fp32", 0.002), ("bf16", 0.07)])
+@pytest.mark.parametrize("output", ["logits", "down_4"])
+def test_outputs_that_are_off_by_more_than_rounding_are_refused_by_name(
+    precision: str, off: float, output: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forward, image = OpenVINOForward(unet(), ["down_4"], precision), torch.randn(1, 2, 32, 32, 32)
+    forward.check(image)
+    logits, features = forward(image)
+    true = {"logits": logits, **features}
+    for factor, refused in ((1 + off / 4, False), (1 + off, True), (float("nan"), True)):
+        outputs = {name: value * factor if name == output else value for name, value in true.items()}
+        outcome = outputs.pop("logits"), outputs
+        monkeypatch.setattr(OpenVINOForward, "__call__", lambda self, image, outcome=outcome: outcome)
+        if refused:
+            with pytest.raises(RuntimeError, match=rf"OpenVINO's {output} must be torch's.*{precision}"):
+                forward.check(image)
+        else:
+            forward.check(image)
+
+
+def test_outputs_of_another_shape_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that broadcasts would be compared without a word."""
+    forward, image = OpenVINOForward(nn.Conv3d(1, 3, 1)), torch.zeros(1, 1, 4, 4, 4)
+    monkeypatch.setattr(OpenVINOForward, "__call__", lambda self, image: (forward._module(image)[0][:, :1], {}))
+    with pytest.raises(RuntimeError, match=r"torch's shape, \(1, 3, 4, 4, 4\); got \(1, 1, 4, 4, 4\)"):
+        forward.check(image)
+
+
 def test_another_shape_is_compiled_and_results_outlive_the_next_call() -> None:
     forward, images = OpenVINOForward(unet()), [torch.randn(1, 2, 32, 32, side) for side in (32, 48)]
     first = forward(images[0])[0]
@@ -79,6 +107,17 @@ def test_other_networks_and_the_mean_of_several_are_taken(network: nn.Module) ->
         with torch.no_grad():
             expected = module(image)
         torch.testing.assert_close(OpenVINOForward(module)(image)[0], expected, rtol=1e-2, atol=1e-3)
+
+
+def test_a_network_that_openvino_cannot_read_is_refused_with_the_operation() -> None:
+    """OpenVINO's own error is no RuntimeError, which an export waits for."""
+
+    class Unreadable(nn.Module):
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            return torch.special.i1(image)
+
+    with pytest.raises(RuntimeError, match=r"OpenVINO cannot read the network(?s:.*)special_i1"):
+        openvino_model_of(Unreadable(), torch.zeros(1, 1, 4, 4, 4))
 
 
 def test_importing_it_leaves_no_identifier_in_the_home_folder(tmp_path: Path) -> None:

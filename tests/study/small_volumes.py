@@ -19,6 +19,7 @@ class SilentTracker:
         self.log = record.path / "losses.jsonl"
 
     def start(self) -> None: ...
+    def log_resolved(self, values: dict[str, str]) -> None: ...
 
     def log_metrics(self, values: dict[str, float], step: int) -> None:
         losses = {name: value for name, value in values.items() if name.endswith("/loss")}

@@ -69,6 +69,30 @@ def test_worker_count_versions_commit_split_and_settings_are_parameters(told) ->
     assert not any("nested" in name for name in params)
 
 
+def test_what_settings_came_to_is_a_parameter_and_in_the_record_and_not_in_the_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MLflow keeps a parameter's first value: the wish must not be told before what it came to."""
+    monkeypatch.setattr(Tracker, "_launch", lambda self: None)
+    run = run_folder(tmp_path, config={**CONFIG, "memory_format": "auto", "teacher_runtime": "auto"})
+    key = run.key
+    run.open()
+    tracker = run_tracker(run)
+    assert isinstance(tracker, Tracker)
+    tracker.start()
+    resolved = {"memory_format": "channels_last", "teacher_runtime": "openvino", "teacher_precision": "fp32"}
+    for _epoch in range(2):
+        tracker.log_resolved(resolved)
+    run.fail()
+    lines = [json.loads(line) for line in (run.path / "journal.jsonl").read_text().splitlines()]
+    told = [line["values"].items() & resolved.items() for line in lines if line["op"] == "params"]
+    assert told == [set(), resolved.items()]
+    assert not any(line["values"].get("teacher_runtime") == "auto" for line in lines if line["op"] == "params")
+    record = json.loads((run.path / "run.json").read_text())
+    assert resolved.items() <= record.items()
+    assert record["run_key"] == run.key == key == run_folder(tmp_path, config=run.config).key
+
+
 def test_a_run_that_fails_is_failed_in_mlflow_too(told) -> None:
     _, lines = told
     assert [line["status"] for line in lines if line["op"] == "status"] == ["RUNNING", "FAILED"]

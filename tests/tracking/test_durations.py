@@ -37,7 +37,7 @@ def test_training_and_validation_are_phases_of_their_own_saved_at_every_epoch(ou
     ValidationTrackingHandler(tracker).attach(evaluator)
     trainer = Engine(lambda engine, batch: {"loss": torch.tensor(1.0)})
     trainer.optimizer = SimpleNamespace(param_groups=[{"lr": 0.1}])
-    trainer.loss_function = SimpleNamespace(named={})
+    trainer.loss_function, trainer.network = SimpleNamespace(named={}), torch.nn.Identity()
     TrackingHandler(tracker).attach(trainer)
     seen = []
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from ignite.engine import Engine, Events
 
+from kd_monai.networks import lay_out
 from kd_monai.tracking import TrackingHandler, ValidationTrackingHandler
 
 
@@ -15,9 +16,13 @@ class Notebook:
 
     def __init__(self) -> None:
         self.events: list[Any] = []
+        self.resolved: list[dict[str, str]] = []
 
     def start(self) -> None:
         self.events.append("start")
+
+    def log_resolved(self, values: dict[str, str]) -> None:
+        self.resolved.append(values)
 
     def log_metrics(self, values: dict[str, float], step: int) -> None:
         self.events.append((step, values))
@@ -32,7 +37,7 @@ class Notebook:
         self.events.append(status)
 
 
-def trainer(notebook: Notebook, decollated: bool = False) -> Engine:
+def trainer(notebook: Notebook, decollated: bool = False, network: torch.nn.Module | None = None) -> Engine:
     def step(engine: Engine, batch: float) -> Any:
         if batch is None:
             raise RuntimeError("broken batch")
@@ -44,6 +49,7 @@ def trainer(notebook: Notebook, decollated: bool = False) -> Engine:
     engine = Engine(step)
     engine.optimizer = SimpleNamespace(param_groups=[{"lr": 0.1}])
     engine.loss_function = SimpleNamespace(named={})
+    engine.network = network or torch.nn.Identity()
     TrackingHandler(notebook).attach(engine)
     return engine
 
@@ -69,6 +75,20 @@ def test_the_learning_rate_is_the_one_the_epoch_was_trained_with() -> None:
 
     engine.run([1.0], max_epochs=2)
     assert [values["train/lr"] for _, values in notebook.events[1:]] == [0.1, 0.05]
+
+
+@pytest.mark.parametrize("memory_format", ["channels_last", "contiguous"])
+def test_what_settings_came_to_is_told_behind_every_handler_of_the_start(memory_format: Any) -> None:
+    network = lay_out(torch.nn.Conv3d(2, 2, 3), "cpu", "fp32", [32, 32, 32], memory_format)
+    notebook = Notebook()
+    engine = trainer(notebook, network=network)
+
+    @engine.on(Events.STARTED)
+    def settle(engine: Engine) -> None:
+        engine.state.facts = {"teacher_runtime": "openvino"}
+
+    engine.run([1.0], max_epochs=2)
+    assert notebook.resolved == [{"memory_format": memory_format, "teacher_runtime": "openvino"}] * 2
 
 
 def test_an_exception_goes_on_to_whoever_ends_the_run() -> None:

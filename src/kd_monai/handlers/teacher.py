@@ -64,9 +64,10 @@ class TeacherHandler:
         teacher_modalities, student_modalities: what each network reads of them.
         inferer: the forward pass, with its precision.
         roi_size: patch in voxels, for the dry run that every term checks.
-        precision: of the teacher where OpenVINO runs it, `bf16` or `fp32`, resolved; torch's is the inferer's.
-        runtime: `openvino` runs the teacher two to five times faster on a CPU, to the precision's rounding; `auto`
-            takes it on a CPU where it is installed (extra ``[fast]``) for `PAYS_AFTER_STEPS` or more a teacher.
+        precision: of the teacher, `bf16` or `fp32`, resolved; torch's is the inferer's, which must be the same.
+        runtime: `openvino` runs the teacher two to five times faster on a CPU, to the precision's rounding, which one
+            random patch is held to at STARTED (`OpenVINOForward.check`); `auto` takes it on a CPU where it is installed
+            (extra ``[fast]``) for `PAYS_AFTER_STEPS` or more a teacher, and falls back on torch where it fails.
         route: subject -> number of its teacher, of cross-fitted ones.
 
     Raises:
@@ -75,8 +76,8 @@ class TeacherHandler:
     Raises (at STARTED):
         ValueError: a tapped layer is missing, a feature term was given several teachers, or a term refuses the two
             networks (heads, shapes of layers), or `openvino` was asked for on another device than a CPU.
-        ImportError: `openvino` was asked for and is not installed.
-        RuntimeError: a learned term was never built.
+        RuntimeError: a learned term was never built, or `openvino` was asked for and is not installed, cannot run the
+            teacher, or computes something else than torch.
     """
 
     def __init__(
@@ -122,7 +123,10 @@ class TeacherHandler:
         engine.add_event_handler(Events.EXCEPTION_RAISED, self.failed)
 
     def started(self, engine: Engine) -> None:
-        """Bind the student, and let every term look at both networks' outputs of an empty patch."""
+        """Bind the student, let every term look at both networks' outputs of an empty patch, settle on a runtime.
+
+        What it comes to is left in ``engine.state.facts``: ``teacher_runtime`` and ``teacher_precision``.
+        """
         for teacher in self.teachers:
             teacher.to(engine.state.device)
         pairs = self.loss.feature_pairs
@@ -135,13 +139,13 @@ class TeacherHandler:
         )
         self.student_taps = FeatureTaps(network, of_student)
         self.teacher_taps = [FeatureTaps(own, of_teacher) for own in frozen]
-        if self._takes_openvino(engine):
-            logger.info("The teacher runs through OpenVINO, %s", self.precision)
-            self._forwards = [OpenVINOForward(own, of_teacher, self.precision) for own in frozen]
-        else:
-            self._forwards = [
-                partial(self._with_torch, own, taps) for own, taps in zip(self.teachers, self.teacher_taps, strict=True)
-            ]
+        with_openvino = self._checked_openvino(engine, of_teacher) if self._takes_openvino(engine) else []
+        self._forwards = with_openvino or [
+            partial(self._with_torch, own, taps) for own, taps in zip(self.teachers, self.teacher_taps, strict=True)
+        ]
+        runtime = "openvino" if with_openvino else "torch"
+        logger.info("The teacher runs through %s, %s", runtime, self.precision)
+        engine.state.facts = {"teacher_runtime": runtime, "teacher_precision": self.precision}
 
     def _takes_openvino(self, engine: Engine) -> bool:
         cpu = torch.device(engine.state.device).type == "cpu"
@@ -153,6 +157,27 @@ class TeacherHandler:
         steps = engine.state.max_epochs * engine.state.epoch_length
         pays = cpu and openvino_is_installed() and steps >= PAYS_AFTER_STEPS * len(self.teachers)
         return self.runtime == "openvino" or (self.runtime == "auto" and pays)
+
+    def _checked_openvino(self, engine: Engine, layers: Sequence[str]) -> list[Forward]:
+        """A pass for each teacher that gave torch's outputs of one patch; none where `auto` finds that one does not."""
+        # a route takes one sample at a time, and batches that come from no loader have no size
+        samples = 1 if self.route is not None else getattr(engine.state.dataloader, "batch_size", None) or 1
+        shape = (samples, len(self.teacher_modalities), *self.roi_size)
+        patch = torch.randn(shape, generator=torch.Generator().manual_seed(0))  # the run's own numbers are not drawn
+        try:
+            forwards = [OpenVINOForward(own.network, layers, self.precision) for own in self.teachers]
+            for forward in forwards:
+                forward.check(patch)
+        except Exception as error:  # whatever it is, torch needs none of it
+            cause = f"{type(error).__name__}: {error}"
+            if self.runtime == "openvino":
+                raise RuntimeError(
+                    f"`teacher_runtime: openvino` needs a teacher that OpenVINO runs as torch does; got {cause}\n"
+                    "Set `teacher_runtime: torch`, or `auto`."
+                ) from error
+            logger.warning("The teacher runs through torch, for OpenVINO does not run it as torch does: %s", cause)
+            return []
+        return [*forwards]
 
     def _with_torch(self, network: nn.Module, taps: FeatureTaps, image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         taps.open()

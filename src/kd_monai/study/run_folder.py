@@ -159,6 +159,11 @@ class RunFolder:
         self.record |= changes
         write_json(self.path / "run.json", self.record)
 
+    def note(self, facts: Mapping[str, str]) -> None:
+        """Add to ``run.json`` what the training came to know of itself; the key stays as it is."""
+        if not facts.items() <= self.record.items():
+            self._write(**facts)
+
     def open(self) -> None:
         """Take the lock and write down what is about to run.
 

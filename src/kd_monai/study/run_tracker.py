@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from kd_monai.tracking import Tracker
 VERSIONS = ("kd_monai", "monai", "torch", "pytorch-ignite", "mlflow", "numpy", "nibabel", "itk")
 TAGS = ("role", "method", "modality", "fold", "seed", "run_key", "teacher_key")
 DESCRIBED = ("labels", "n_train", "n_val", "n_test", "data_digest", "split_digest", "device", "precision")
+RESOLVED = ("memory_format", "teacher_runtime")
+"""Settings that the training itself resolves and tells: MLflow keeps a parameter's first value, `auto` would stay."""
 STUDY = ("data_digest", "split_digest", "labels", "recipe")
 
 
@@ -40,6 +43,9 @@ class SilentTracker:
     """What the second and further processes of a training (torchrun) tell of it: nothing."""
 
     def start(self) -> None:
+        """Say nothing."""
+
+    def log_resolved(self, values: Mapping[str, str]) -> None:
         """Say nothing."""
 
     def log_metrics(self, values: dict[str, float], step: int = 0) -> None:
@@ -77,7 +83,8 @@ def run_tracker(record: RunFolder, experiment: str = "kd_monai") -> Tracker | Si
         "cpu": cpu_name(),
         "split_file": str(record.path / "split.json"),
     }
-    kept = {name: value for name, value in record.config.items() if not isinstance(value, dict) or name == "terms"}
+    settings = {name: value for name, value in record.config.items() if name not in RESOLVED}
+    kept = {name: value for name, value in settings.items() if not isinstance(value, dict) or name == "terms"}
     described = {name: record.record[name] for name in DESCRIBED}
     study = {name: record.record[name] for name in STUDY}
     parent_name = f"{study['labels']}-{study['recipe']}-{record.datalist.digest[:8]}"
@@ -92,4 +99,5 @@ def run_tracker(record: RunFolder, experiment: str = "kd_monai") -> Tracker | Si
         replaces=record.replaces,
     )
     record.on_fail.append(tracker.end)
+    tracker.on_resolved.append(record.note)
     return tracker

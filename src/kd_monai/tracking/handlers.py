@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Literal, Protocol
 
 import torch
 from ignite.engine import Engine, Events
@@ -16,9 +17,16 @@ class RunLog(Protocol):
     """The part of a `Tracker` that the handlers use."""
 
     def start(self) -> None: ...
+    def log_resolved(self, values: Mapping[str, str]) -> None: ...
     def log_metrics(self, values: dict[str, float], step: int) -> None: ...
     def save_durations(self) -> None: ...
     def log_durations(self) -> None: ...
+
+
+def memory_format_of(network: torch.nn.Module) -> Literal["channels_last", "contiguous"]:
+    """How the weights ``O I kH kW kD`` of a network's convolutions lie, whatever was wished for (see `lay_out`)."""
+    lie_plainly = all(weight.is_contiguous() for weight in network.parameters() if weight.ndim == 5)
+    return "contiguous" if lie_plainly else "channels_last"
 
 
 class TrackingHandler:
@@ -27,8 +35,13 @@ class TrackingHandler:
     Keys: ``train/loss``, ``train/loss/<term>``, ``train/lr``, ``train/seconds_per_step``, and ``cost/peak_memory_mib``,
     the most that the epoch's steps needed (see `PeakMemory`); the step is the epoch. Reads
     ``engine.state.output["loss"]`` and what the loss last `named`: name -> 0-d tensor. Tensors stay on their device
-    until the epoch's end. How long each phase took is saved as often. The run starts with the training; ending it, well
-    or badly, is its owner's task: a handler of EXCEPTION_RAISED that raises keeps those behind it from cleaning up.
+    until the epoch's end. How long each phase took is saved as often.
+
+    What settings came to is told once every handler of STARTED is through: ``memory_format`` of the network, and what
+    others left in ``engine.state.facts``: name -> text.
+
+    The run starts with the training; ending it, well or badly, is its owner's task: a handler of EXCEPTION_RAISED that
+    raises keeps those behind it from cleaning up.
     """
 
     def __init__(self, tracker: RunLog) -> None:
@@ -54,6 +67,8 @@ class TrackingHandler:
 
     def _begin_epoch(self, engine: Engine) -> None:
         self._values = {}
+        facts = getattr(engine.state, "facts", {})
+        self.tracker.log_resolved({"memory_format": memory_format_of(engine.network), **facts})
         self._memory.restart()
         self._began = time.perf_counter()
         self._lr = engine.optimizer.param_groups[0]["lr"]  # now: a schedule may change it before the epoch is logged

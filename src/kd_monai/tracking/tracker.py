@@ -8,7 +8,7 @@ import math
 import os
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -48,6 +48,9 @@ class Tracker:
         parent_tags: what tells one study from another: data digest, split digest, label convention, recipe.
         uri: the store; default MLFLOW_TRACKING_URI, else SQLite beside `folder`.
         replaces: id of the journal of an unfinished run that this one was started in place of; MLflow is told.
+
+    Attributes:
+        on_resolved: called with what `log_resolved` is told.
     """
 
     def __init__(
@@ -105,6 +108,7 @@ class Tracker:
     def _open(self, uri: str | None) -> None:
         self.uri = tracking_uri(self.folder.parent, uri)
         self._journal = Journal(self.folder / "journal.jsonl")
+        self.on_resolved: list[Callable[[Mapping[str, str]], object]] = []
         self._running = False
         self._sender = Sender(
             self._journal,
@@ -180,6 +184,12 @@ class Tracker:
         new = self._journal.new_params(flat_params(values))
         if new:
             self._tell({"op": "params", "values": new})
+
+    def log_resolved(self, values: Mapping[str, str]) -> None:
+        """Tell as parameters what settings came to that only the training could resolve; twice is as good as once."""
+        self.log_params(values)
+        for tell in self.on_resolved:
+            tell(values)
 
     def set_tags(self, values: Mapping[str, Any]) -> None:
         """Set tags; a later value replaces an earlier one."""
