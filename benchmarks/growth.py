@@ -10,12 +10,11 @@ for bit to the one that no cache ever held.
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +51,9 @@ def digest(sample: Mapping[str, Any]) -> str:
     return hashlib.sha256(b"".join(part.contiguous().numpy().tobytes() for part in parts)).hexdigest()
 
 
-def build(entries_file: str, count: str, folder: str) -> None:
-    """What a process does; prints what it took, as JSON."""
-    entries, transform = json.loads(Path(entries_file).read_text())[: int(count)], cached_transforms(MODALITIES)
+def build(entries: list[Entry], folder: Path) -> dict[str, Any]:
+    """What a process does, and what it took."""
+    transform = cached_transforms(MODALITIES)
     cache_dataset(entries[:1], transform, "disk", f"{folder}-first")[0]  # what only the first sample costs
     written: list[str] = []
     write = disk_cache.write_bytes
@@ -72,21 +71,19 @@ def build(entries_file: str, count: str, folder: str) -> None:
         dataset[index]
     seconds, peak_mib = time.perf_counter() - start, memory.mib
     told = {"s/case": seconds / len(entries), "MiB": peak_mib, "MiB of one": one_mib}
-    files = [file.name for file in Path(folder).iterdir()]
+    files = [file.name for file in folder.iterdir()]
     digests = {entry["subject"]: digest(dataset[index]) for index, entry in enumerate(entries)}
-    print(json.dumps({**told, "written": sorted(written), "files": sorted(files), "digests": digests}))
+    return {**told, "written": sorted(written), "files": sorted(files), "digests": digests}
 
 
 class Runs:
     """Processes that cache the first of the subjects, and what each of them told."""
 
     def __init__(self, given: Given, entries: list[Entry], few: int) -> None:
-        self._file, self._folder = given.work / "entries.json", given.work / "cache"
-        self._file.write_text(json.dumps(entries))
-        transform = cached_transforms(MODALITIES)
-        samples = [transform(entry) for entry in entries[:few]]
-        self.sample_mib = sum(sample[key].nbytes for sample in samples for key in ("image", "label")) / few / MIB
-        self._known = {sample["subject"]: digest(sample) for sample in samples}
+        self._entries, self._few, self._folder = entries, few, given.work / "cache"
+        # tiny: forks begin with what this process has imported, and with its memory
+        self._context = get_context("fork" if given.tiny else "spawn")
+        self._known: dict[str, str] = {}
         self.told: dict[int, list[dict[str, Any]]] = {}
 
     def __call__(self, count: int) -> float:
@@ -95,10 +92,8 @@ class Runs:
         Raises:
             ContractError: the cache is not what it should be.
         """
-        line = [sys.executable, __file__, "--build", str(self._file), str(count), str(self._folder)]
-        done = subprocess.run(line, capture_output=True, text=True)
-        contract(done.returncode == 0, "the process ends well", done.stderr[-2000:])
-        told = json.loads(done.stdout.splitlines()[-1])
+        with ProcessPoolExecutor(1, mp_context=self._context) as pool:
+            told = pool.submit(build, self._entries[:count], self._folder).result()
         for folder in (self._folder, f"{self._folder}-first"):
             shutil.rmtree(folder)
         self._check(count, told)
@@ -111,8 +106,22 @@ class Runs:
         contract(len(files) == sources, f"a file for every modality and label, {sources}", len(files))
         contract(told["written"] == files, "each is written exactly once", len(told["written"]))
         contract(len(set(digests.values())) == count, f"{count} subjects' samples differ", len(set(digests.values())))
+        self._same(digests, "a subject's sample is the same however many there are")
+
+    def _same(self, digests: dict[str, str], rule: str) -> None:
         others = [name for name, one in digests.items() if self._known.setdefault(name, one) != one]
-        contract(not others, "a subject's sample is the same however many there are, and without a cache", others)
+        contract(not others, rule, others)
+
+    def uncached_mib(self) -> float:
+        """Of a sample of the few, made without a cache; last, since a process is not to be forked after it.
+
+        Raises:
+            ContractError: a cached sample is another one.
+        """
+        transform = cached_transforms(MODALITIES)
+        samples = [transform(entry) for entry in self._entries[: self._few]]
+        self._same({sample["subject"]: digest(sample) for sample in samples}, "a cached sample is that of no cache")
+        return sum(sample[key].nbytes for sample in samples for key in ("image", "label")) / len(samples) / MIB
 
     def figures(self, count: int, unit: str) -> list[float]:
         """Of all processes that cached so many."""
@@ -132,6 +141,7 @@ def measure(given: Given) -> list[Row]:
     between = [few * 2**step for step in range(1, (many // few).bit_length() - 1)]
     for count in between:
         runs(count)
+    sample_mib = runs.uncached_mib()
     table = ", ".join(
         f"{count}: {np.median(runs.figures(count, 's/case')):.3f} s, {np.median(runs.figures(count, 'MiB')):.0f} MiB"
         for count in [few, *between, many]
@@ -158,14 +168,11 @@ def measure(given: Given) -> list[Row]:
                 "peak memory of the process",
                 "MiB",
                 f"{table}; a process that cached one: {one:.0f} MiB; {many} samples held in memory would take "
-                f"{runs.sample_mib * many:.0f} MiB",
+                f"{sample_mib * many:.0f} MiB",
             ),
         )
     ]
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--build"]:
-        build(*sys.argv[2:])
-    else:
-        answer(measure)
+    answer(measure)
