@@ -27,7 +27,7 @@ def measure(given: Given) -> list[Row]:
     for entry in subjects(given, 8, 2):
         cache = MemoryCache([entry], cached_transforms(MODALITIES))
         stock = CacheDataset(zoo.entries([entry]), zoo.cached_transforms(), progress=False)
-        check_same([cache[0]], [stock[0]])
+        check_same(cache, stock)
         ours.append(cache.nbytes / MIB)
         theirs.append(sum(stock[0][key].nbytes for key in zoo.KEYS) / MIB)
         brain.append(int((cache[0]["image"] != 0).sum()) * 2 / MIB)

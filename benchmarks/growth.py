@@ -1,24 +1,35 @@
-"""Does a larger data set cost more than its share? 8 to 64 subjects with CACHE=disk: time a case and resident memory.
+"""Does a larger data set cost more than its share? 8 to 64 subjects with CACHE=disk: time a case and peak memory.
 
-Subjects are the given 2 mm ones, rolled by some voxels: every one has its own files and contents. A run builds the
-cache and reads every sample once. The contract: as many files and samples as subjects.
+Subjects are the given 2 mm ones, rolled by some voxels: every one has its own files and contents. Each run is a process
+of its own, few and many subjects in turn: it builds a cache and reads every sample once, and its peak is that of this
+process alone. The contract: every modality and label of every subject is written to the cache exactly once, and by
+nobody else's content: samples of different subjects differ, and a subject's sample is the same in every run, equal bit
+for bit to the one that no cache ever held.
 """
 
 from __future__ import annotations
 
-import os
+import hashlib
+import shutil
 import time
+from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
 
 from kd_monai.brats import MODALITIES
-from kd_monai.data import cache_dataset, cached_transforms
+from kd_monai.data import cache_dataset, cached_transforms, disk_cache
 from kd_monai.data.found import Entry
-from question import Given, answer, contract
+from kd_monai.tracking.peak_memory import PeakMemory
+from question import Given, answer, contract, in_turn
 from row import Reach, Row, Side, costlier
 from same_voxels import subjects
+
+MIB = 2**20
 
 
 def rolled(entry: Entry, folder: Path, shift: int) -> Entry:
@@ -34,53 +45,133 @@ def rolled(entry: Entry, folder: Path, shift: int) -> Entry:
     return Entry(subject=folder.name, patient=folder.name, grade=None, image=paths, label=label)
 
 
-def resident_mib() -> float:
-    """Memory of this process; 0 where there is no /proc."""
-    statm = Path("/proc/self/statm")
-    return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20 if statm.is_file() else 0.0
+def digest(sample: Mapping[str, Any]) -> str:
+    """SHA-256 of voxels and place: the crop undoes a shift, which then shows in the affine alone."""
+    parts = [sample["image"].as_tensor(), sample["label"].as_tensor(), sample["image"].affine]
+    return hashlib.sha256(b"".join(part.contiguous().numpy().tobytes() for part in parts)).hexdigest()
+
+
+def build(entries: list[Entry], folder: Path) -> dict[str, Any]:
+    """What a process does, and what it took."""
+    transform = cached_transforms(MODALITIES)
+    cache_dataset(entries[:1], transform, "disk", f"{folder}-first")[0]  # what only the first sample costs
+    written: list[str] = []
+    write = disk_cache.write_bytes
+
+    def noted(path: Path, content: bytes) -> None:
+        written.append(path.name)
+        write(path, content)
+
+    disk_cache.write_bytes = noted
+    memory = PeakMemory("cpu")
+    one_mib = memory.mib
+    start = time.perf_counter()
+    dataset = cache_dataset(entries, transform, "disk", folder)
+    for index in range(len(dataset)):
+        dataset[index]
+    seconds, peak_mib = time.perf_counter() - start, memory.mib
+    told = {"s/case": seconds / len(entries), "MiB": peak_mib, "MiB of one": one_mib}
+    files = [file.name for file in folder.iterdir()]
+    digests = {entry["subject"]: digest(dataset[index]) for index, entry in enumerate(entries)}
+    return {**told, "written": sorted(written), "files": sorted(files), "digests": digests}
+
+
+class Runs:
+    """Processes that cache the first of the subjects, and what each of them told."""
+
+    def __init__(self, given: Given, entries: list[Entry], few: int) -> None:
+        self._entries, self._few, self._folder = entries, few, given.work / "cache"
+        # tiny: forks begin with what this process has imported, and with its memory
+        self._context = get_context("fork" if given.tiny else "spawn")
+        self._known: dict[str, str] = {}
+        self.told: dict[int, list[dict[str, Any]]] = {}
+
+    def __call__(self, count: int) -> float:
+        """Seconds a case of one more process.
+
+        Raises:
+            ContractError: the cache is not what it should be.
+        """
+        with ProcessPoolExecutor(1, mp_context=self._context) as pool:
+            told = pool.submit(build, self._entries[:count], self._folder).result()
+        for folder in (self._folder, f"{self._folder}-first"):
+            shutil.rmtree(folder)
+        self._check(count, told)
+        self.told.setdefault(count, []).append(told)
+        return told["s/case"]
+
+    def _check(self, count: int, told: dict[str, Any]) -> None:
+        files, digests = told["files"], told["digests"]
+        sources = (len(MODALITIES) + 1) * count
+        contract(len(files) == sources, f"a file for every modality and label, {sources}", len(files))
+        contract(told["written"] == files, "each is written exactly once", len(told["written"]))
+        contract(len(set(digests.values())) == count, f"{count} subjects' samples differ", len(set(digests.values())))
+        self._same(digests, "a subject's sample is the same however many there are")
+
+    def _same(self, digests: dict[str, str], rule: str) -> None:
+        others = [name for name, one in digests.items() if self._known.setdefault(name, one) != one]
+        contract(not others, rule, others)
+
+    def uncached_mib(self) -> float:
+        """Of a sample of the few, made without a cache; last, since a process is not to be forked after it.
+
+        Raises:
+            ContractError: a cached sample is another one.
+        """
+        transform = cached_transforms(MODALITIES)
+        samples = [transform(entry) for entry in self._entries[: self._few]]
+        self._same({sample["subject"]: digest(sample) for sample in samples}, "a cached sample is that of no cache")
+        return sum(sample[key].nbytes for sample in samples for key in ("image", "label")) / len(samples) / MIB
+
+    def figures(self, count: int, unit: str) -> list[float]:
+        """Of all processes that cached so many."""
+        return [told[unit] for told in self.told[count]]
 
 
 def measure(given: Given) -> list[Row]:
-    """Seconds a case and MiB, few subjects against many."""
-    given_subjects = subjects(given, 8, 2, small=True)
+    """Seconds a case and MiB at the most, few subjects against many."""
+    sources = subjects(given, 8, 2, small=True)
     few, many = given.pick(8, 2), given.pick(64, 4)
     entries = [
-        rolled(
-            given_subjects[number % len(given_subjects)], given.work / f"s{number:02}", number // len(given_subjects)
-        )
+        rolled(sources[number % len(sources)], given.work / f"s{number:02}", number // len(sources))
         for number in range(many)
     ]
-    transform = cached_transforms(MODALITIES)
-    seconds: dict[int, list[float]] = {}
-    memory: dict[int, list[float]] = {}
-    counts = [few * 2**step for step in range((many // few).bit_length())]
-    for attempt in range(given.pick(3, 1) + 1):
-        for count in counts:
-            start = time.perf_counter()
-            folder = given.work / f"cache-{attempt}-{count}"
-            dataset = cache_dataset(entries[:count], transform, "disk", folder)
-            sums = {float(dataset[index]["image"].as_tensor().float().sum()) for index in range(count)}
-            took = (time.perf_counter() - start) / count
-            contract(len(list(folder.iterdir())) == 5 * count, "five files a subject", count)
-            contract(len(dataset) == count, "as many samples as subjects", len(dataset))
-            if attempt:  # the first warms the allocator
-                seconds.setdefault(count, []).append(took)
-                memory.setdefault(count, []).append(resident_mib())
-    del sums
+    runs = Runs(given, entries, few)
+    in_turn(lambda: runs(many), lambda: runs(few), rounds=given.pick(3, 1))
+    between = [few * 2**step for step in range(1, (many // few).bit_length() - 1)]
+    for count in between:
+        runs(count)
+    sample_mib = runs.uncached_mib()
     table = ", ".join(
-        f"{count}: {np.median(seconds[count]):.3f} s, {np.median(memory[count]):.0f} MiB" for count in counts
+        f"{count}: {np.median(runs.figures(count, 's/case')):.3f} s, {np.median(runs.figures(count, 'MiB')):.0f} MiB"
+        for count in [few, *between, many]
     )
-    common = {"reach": Reach("at most", 1.1), "contract": "own files and one sample a subject", "size": given.size}
+    one = np.median([mib for count in runs.told for mib in runs.figures(count, "MiB of one")])
+    common = {
+        "reach": Reach("at most", 1.1),
+        "contract": "a process each; every file written exactly once; a subject's sample equal bit for bit in all runs "
+        "and without a cache",
+        "size": given.size,
+    }
     return [
         costlier(
-            f"Growth from {few} to {many} subjects: time a case", Side.of(f"{many} subjects", "s/case", seconds[many]),
-            Side.of(f"{few} subjects", "s/case", seconds[few]), (seconds[many], seconds[few]), floor=table, **common,
-        ),
-        costlier(
-            f"Growth from {few} to {many} subjects: resident memory", Side.of(f"{many} subjects", "MiB", memory[many]),
-            Side.of(f"{few} subjects", "MiB", memory[few]), (memory[many], memory[few]), floor=table, **common,
-        ),
-    ]  # fmt: skip
+            f"Growth from {few} to {many} subjects: {what}",
+            Side.of(f"{many} subjects", unit, runs.figures(many, unit)),
+            Side.of(f"{few} subjects", unit, runs.figures(few, unit)),
+            (runs.figures(many, unit), runs.figures(few, unit)),
+            floor=floor,
+            **common,
+        )
+        for what, unit, floor in (
+            ("time a case", "s/case", table),
+            (
+                "peak memory of the process",
+                "MiB",
+                f"{table}; a process that cached one: {one:.0f} MiB; {many} samples held in memory would take "
+                f"{sample_mib * many:.0f} MiB",
+            ),
+        )
+    ]
 
 
 if __name__ == "__main__":

@@ -61,10 +61,10 @@ def contract(holds: bool, rule: str, got: object) -> None:
         raise ContractError(f"{rule}; got {got}. The two sides are not comparable: mend the benchmark.")
 
 
-def in_turn(ours: Callable[[], float], theirs: Callable[[], float], rounds: int) -> tuple[list[float], list[float]]:
-    """Figures of both sides, A B A B: what disturbs the machine disturbs both."""
-    pairs = [(ours(), theirs()) for _ in range(rounds)]
-    return [our for our, _ in pairs], [their for _, their in pairs]
+def in_turn(*sides: Callable[[], float], rounds: int) -> tuple[list[float], ...]:
+    """Figures of each side, A B A B or A B C A B C: what disturbs the machine disturbs all."""
+    taken = [[side() for side in sides] for _ in range(rounds)]
+    return tuple(list(figures) for figures in zip(*taken, strict=True))
 
 
 def answer(measure: Callable[[Given], Sequence[Row]]) -> None:

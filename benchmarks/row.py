@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import importlib.util
 import os
 import platform
 import statistics
+import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache
@@ -13,6 +16,8 @@ from typing import Any, Literal
 
 import monai
 import torch
+
+import kd_monai
 
 
 @dataclass(frozen=True)
@@ -112,6 +117,7 @@ def _row(question: str, meaning: str, pairs: Sequence[float], ours: Side, theirs
 def machine() -> dict[str, Any]:
     """What the figures were measured on."""
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    openvino = importlib.metadata.version("openvino") if importlib.util.find_spec("openvino") else None
     return {
         "cpu": _cpu_name(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
@@ -120,8 +126,20 @@ def machine() -> dict[str, Any]:
         "capability": torch.backends.cpu.get_cpu_capability(),
         "torch": torch.__version__,
         "monai": monai.__version__,
+        "openvino": openvino,
         "python": platform.python_version(),
+        "commit": _commit(),
     }
+
+
+def _commit() -> str | None:
+    """Of the checkout that kd_monai is imported from, ``-dirty`` behind it where that was changed since; else None."""
+    line = ["git", "describe", "--always", "--dirty", "--exclude=*"]
+    try:
+        done = subprocess.run(line, cwd=Path(kd_monai.__file__).parent, capture_output=True, text=True)
+    except FileNotFoundError:
+        return None
+    return done.stdout.strip() or None
 
 
 def _cpu_name() -> str:

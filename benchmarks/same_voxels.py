@@ -27,12 +27,13 @@ def subjects(given: Given, full: int, tiny: int, small: bool = False) -> list[En
 
 
 def check_same(ours: Sequence[dict[str, Any]], theirs: Sequence[dict[str, Any]]) -> None:
-    """Compare cached samples of both sides, one by one.
+    """Compare all cached samples of both sides, one by one; the zoo's may also be loaded only now.
 
     Raises:
-        ContractError: they differ in more than orientation, crop and rounding.
+        ContractError: a side lacks a subject, an image or a label, or they differ in more than orientation, crop and
+            rounding.
     """
-    contract(len(ours) == len(theirs), "both sides have the same number of subjects", (len(ours), len(theirs)))
+    contract(len(ours) == len(theirs) > 0, "both sides have the same number of subjects", (len(ours), len(theirs)))
     to_ours = Compose(
         [
             Orientationd(zoo.KEYS, axcodes="RAS", labels=None),
@@ -40,7 +41,12 @@ def check_same(ours: Sequence[dict[str, Any]], theirs: Sequence[dict[str, Any]])
             CropForegroundd(zoo.KEYS, source_key="image", select_fn=lambda x: x != 0, allow_smaller=True),
         ]
     )
-    for mine, its in zip(ours, theirs, strict=True):
+    for number in range(len(ours)):
+        mine, its = ours[number], theirs[number]
+        names = [sample.get("subject") for sample in (mine, its)]
+        contract(names[0] == names[1] is not None, "both sides hold the same subjects in the same order", names)
+        held = [sorted(set(zoo.KEYS) & sample.keys()) for sample in (mine, its)]
+        contract(held == [sorted(zoo.KEYS)] * 2, f"both sides hold {' and '.join(zoo.KEYS)} of {names[0]}", held)
         moved = to_ours({key: its[key] for key in zoo.KEYS})
         image, expected = mine["image"].as_tensor().float(), moved["image"].as_tensor().float()
         contract(image.shape == (len(MODALITIES), *expected.shape[1:]), "same shape", (image.shape, expected.shape))

@@ -1,12 +1,14 @@
 """How long after its start does a training command make its first step on cached data, against `import monai` alone?
 
-A: `pipelines/baseline.py` (and `student.py`, which begins with its teacher) with `CACHE=disk` on the 2 mm phantom, in
-a process of its own, until its trainer has completed its first step; then the process stops. B: `import monai` in
-another. A B A B, after one run of each that is not timed and fills caches and bytecode. Each process tells the clock
-that all processes of the machine share.
+A: a pipeline with `CACHE=disk` on the 2 mm phantom, in a process of its own, until its trainer has completed its first
+step; then the process stops. `baseline.py`; `student.py`, which begins with its teacher's training; and `student.py`
+with a teacher that exists already (`TEACHER=`), whose loading and compilation come before the student's own first step.
+B: `import monai` in another process. A B A B, after one run of each that is not timed and fills caches and bytecode.
+Each process tells the clock that all processes of the machine share.
 
-Contract: both sides have the same interpreter, environment and folder; the step is the first of a run that was not
-there before, and has a finite loss; nothing was checked or cached anew. A is a normal run until it is told to stop.
+Contract: both sides have the same interpreter, environment and folder; the step is the first of a run of the row's role
+that was not there before, and has a finite loss; nothing was checked or cached anew. A is a normal run until it is told
+to stop.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ import subprocess
 import sys
 import time
 
-from kd_monai.study.launch import BUNDLES
+from kd_monai.study.launch import BUNDLES, TEACHER
+from kd_monai.study.untrained_run import untrained_run
 from question import Given, answer, contract, in_turn
 from row import Reach, Row, Side, costlier
 
@@ -44,6 +47,12 @@ whole_run, SupervisedTrainer.run = SupervisedTrainer.run, run
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
+# pipeline, role of the run whose first step it is, what the row says of it; tiny: the last one alone
+CASES = (
+    ("baseline", "baseline", ""),
+    ("student", "teacher", " (its teacher's first step)"),
+    ("student", "student", " (its own first step, its teacher there already)"),
+)
 TINY = {"n_subjects": 2, "steps_per_epoch": 1, "epochs": 1, "roi_size": [32, 32, 32], "width": 4, "spacing_mm": 4.0}
 
 
@@ -68,14 +77,27 @@ def import_seconds(code: str = IMPORT) -> float:
 
 
 class FirstSteps:
-    """Trainings of one pipeline, stopped after their first step; each has a seed of its own."""
+    """Trainings of one pipeline, stopped after their first step; each has a seed of its own.
 
-    def __init__(self, given: Given, pipeline: str) -> None:
-        self.out = given.work / pipeline
-        self.line = [str(PIPELINES / f"{pipeline}.py"), "--data", str(given.small_data.resolve())]
-        self.line += ["--cache", "disk", "--out", str(self.out), "--device", str(given.device)]
+    Args:
+        given: the benchmark's.
+        pipeline: `baseline` or `student`.
+        role: of the run whose first step it is.
+    """
+
+    def __init__(self, given: Given, pipeline: str, role: str) -> None:
+        self.out, self.role = given.work / f"{pipeline}-{role}", role
+        data = str(given.small_data.resolve())
         tiny = TINY if given.tiny else {}
+        self.line = [str(PIPELINES / f"{pipeline}.py"), "--data", data]
+        self.line += ["--cache", "disk", "--out", str(self.out), "--device", str(given.device)]
         self.line += [part for name, value in tiny.items() for part in ("--set", f"{name}={value}")]
+        if role == "student":
+            files = [TEACHER / "configs" / "train.yaml"]
+            self.line += [
+                "--teacher",
+                str(untrained_run(TEACHER, files, dataset_dir=data, output_dir=str(self.out), device="cpu", **tiny)),
+            ]
         self.parts: list[tuple[float, float]] = []
         self.seed = 0
         self.run()
@@ -96,25 +118,26 @@ class FirstSteps:
         contract(bool(before) and self.kept() == before, "Nothing is cached anew", self.kept())
         new = set(self.out.glob("*/run.json")) - runs
         contract(len(new) == 1, "A round is one new run", new)
+        role = json.loads(new.pop().read_text())["role"]
+        contract(role == self.role, f"The first step is that of a {self.role}", role)
         contract(told["iteration"] == 1 and math.isfinite(told["loss"]), "The first step has a finite loss", told)
         self.parts.append((told["began"] - told["process"], told["stepped"] - told["began"]))
         return told["stepped"] - told["process"]
 
 
 def measure(given: Given) -> list[Row]:
-    """One row for the baseline's command, one for the student's."""
+    """A row for the baseline's command, for the student's, and for that of a student whose teacher is there."""
     import_seconds()
     floor = {name: import_seconds(IMPORT.replace("monai", name)) for name in ("torch", "ignite.engine", "monai.bundle")}
     said = ", ".join(f"{name} {took:.2f} s" for name, took in floor.items())
     rows = []
-    for pipeline in ("baseline", "student")[: given.pick(full=2, tiny=1)]:
-        steps = FirstSteps(given, pipeline)
-        rounds = in_turn(steps, import_seconds, given.pick(full=3, tiny=1))
+    for pipeline, role, said_of in CASES[given.pick(full=0, tiny=-1) :]:
+        steps = FirstSteps(given, pipeline, role)
+        rounds = in_turn(steps, import_seconds, rounds=given.pick(full=3, tiny=1))
         until, step = (sorted(part)[len(part) // 2] for part in zip(*steps.parts, strict=True))
         rows.append(
             costlier(
-                f"command line start to first step on cached data, {pipeline}.py"
-                + (" (its teacher's first step)" if pipeline == "student" else ""),
+                f"command line start to first step on cached data, {pipeline}.py{said_of}",
                 Side.of(f"{pipeline}.py to its first step", "s", rounds[0]),
                 Side.of("import monai", "s", rounds[1]),
                 rounds,

@@ -1,72 +1,78 @@
 """How much more memory does a student's step need than the baseline's?
 
 Peak resident memory (GPU: peak allocated) of a process that trains a few steps of the shipped configuration, at the
-quick recipe's patch and at the paper's 128^3: what decides whether a machine is large enough. The contract: both
-processes took the same number of steps, the student's with KD-Net's terms.
+quick recipe's patch and at the paper's 128^3: what decides whether a machine is large enough. The student has a row for
+each runtime that its teacher can have here; that of the one that `teacher_runtime: auto` takes has the reach. The
+contract: all processes took the same number of steps, the student's with KD-Net's terms and the teacher of its row.
 """
 
 from __future__ import annotations
 
 import json
-import resource
 import subprocess
 import sys
 from pathlib import Path
 
 import torch
 
+from kd_monai.tracking.peak_memory import PeakMemory
 from question import Given, answer, contract, in_turn
 from row import Reach, Row, Side, costlier
-from trainings import Training, teacher
+from trainings import Training, runtimes, taken_by_auto, taught_by, teacher
 
-MIB = 2**20
-_KIB = 1 if sys.platform == "darwin" else 1024  # getrusage counts bytes there
+STEPS = 3
+TERMS = {"kdnet": ["latent_kl", "segmentation", "soft_dice_bce"], "baseline": ["segmentation"]}
 
 
-def peak(given: Given, method: str, roi: int, run: str) -> tuple[float, list[str], int]:
-    """MiB at the most, names of the loss's terms and steps taken, of a process of its own."""
-    line = [sys.executable, __file__, "--train", method, str(roi), run, given.size, str(given.small_data)]
+def peak(given: Given, method: str, roi: int, run: str, runtime: str) -> float:
+    """MiB at the most, of a process of its own.
+
+    Raises:
+        ContractError: it had other terms, steps or another runtime.
+    """
+    line = [sys.executable, __file__, "--train", method, str(roi), run, runtime, given.size, str(given.small_data)]
     done = subprocess.run([*line, str(given.device), str(given.work)], check=True, capture_output=True, text=True)
-    figure, terms, steps = json.loads(done.stdout.splitlines()[-1])
-    return figure, terms, steps
+    figure, *got = json.loads(done.stdout.splitlines()[-1])
+    expected = [TERMS[method], STEPS, runtime if method == "kdnet" else None]
+    contract(got == expected, f"{method} takes its own terms, {STEPS} steps and its runtime: {expected}", got)
+    return figure
 
 
-def train(method: str, roi: str, run: str, size: str, small_data: str, device: str, work: str) -> None:
-    """What that process does."""
+def train(method: str, roi: str, run: str, runtime: str, size: str, small_data: str, device: str, work: str) -> None:
+    """What that process does; its peak is that since its own start (`PeakMemory`), whatever its parent held."""
     given = Given(size, Path(), Path(small_data), torch.device(device), Path(), Path(work))  # type: ignore[arg-type]
-    training = Training(given, method, 3, teacher=run, roi_size=[int(roi)] * 3, n_subjects=4)
+    taught = {"teacher": run, "teacher_runtime": runtime} if method == "kdnet" else {}
+    training = Training(given, method, STEPS, roi_size=[int(roi)] * 3, n_subjects=4, **taught)
     training.epoch()
-    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _KIB
-    figure = torch.cuda.max_memory_allocated() if device == "cuda" else resident
-    print(json.dumps([figure / MIB, sorted(training.trainer.loss_function.named), training.trainer.state.iteration]))
+    figure = PeakMemory(given.device).mib
+    terms, steps = sorted(training.trainer.loss_function.named), training.trainer.state.iteration
+    print(json.dumps([figure, terms, steps, training.runtime if taught else None]))
 
 
 def measure(given: Given) -> list[Row]:
-    """Peak MiB of both."""
+    """Peak MiB of the student, for each runtime of its teacher (tiny: one of them), and of the baseline."""
     run = str(teacher(given))
     rows = []
     for roi, rounds in [(32, 1)] if given.tiny else [(64, 3), (128, 2)]:
-        seen = set()
-
-        def figure(method: str, roi: int = roi, seen: set = seen) -> float:
-            value, terms, steps = peak(given, method, roi, run)
-            seen.add((method, tuple(terms), steps))
-            return value
-
-        times = in_turn(lambda: figure("kdnet"), lambda: figure("baseline"), rounds)
-        expected = {("kdnet", ("latent_kl", "segmentation", "soft_dice_bce"), 3), ("baseline", ("segmentation",), 3)}
-        contract(seen == expected, f"both take their own terms and 3 steps: {expected}", seen)
-        rows.append(
+        auto = taken_by_auto(given, STEPS, teacher=run, roi_size=[roi] * 3, n_subjects=4)
+        names = runtimes(given)[given.pick(full=0, tiny=-1) :]
+        sides = [("kdnet", name) for name in names] + [("baseline", "torch")]
+        *ours, theirs = in_turn(
+            *[lambda side=side, roi=roi: peak(given, side[0], roi, run, side[1]) for side in sides], rounds=rounds
+        )
+        rows += [
             costlier(
-                f"Peak memory of the student's step against the baseline's, patch {roi}^3",
-                Side.of("student", "MiB", times[0]),
-                Side.of("baseline", "MiB", times[1]),
-                times,
-                reach=Reach("at most", 1.10),
-                contract="same recipe and steps, a process each; the student's with KD-Net's terms and its teacher",
+                f"Peak memory of the student's step, {taught_by(name, auto)}, against the baseline's, patch {roi}^3",
+                Side.of("student", "MiB", figures),
+                Side.of("baseline", "MiB", theirs),
+                (figures, theirs),
+                reach=Reach("at most", 1.10) if name == auto else None,
+                contract="same recipe and steps, a process each; the student's with KD-Net's terms and its teacher "
+                f"in {name}",
                 size=given.size,
             )
-        )
+            for name, figures in zip(names, ours, strict=True)
+        ]
     return rows
 
 

@@ -1,70 +1,87 @@
 """What does distillation add to a training step? KD-Net's student against the baseline, its teacher of equal size.
 
-Both are the shipped trainings (quick recipe, data loading included) on the same subjects, one epoch in turn. The
-contract: both begin with the same weights and see the same patches; the student's step has KD-Net's terms.
+The student has a row for each runtime that its teacher can have here, torch and OpenVINO: which of them
+`teacher_runtime: auto` should take can be read from the table, and the row of the one that it does take has the reach.
+All are the shipped trainings (quick recipe, data loading included) on the same subjects, one epoch in turn. The
+contract: all begin with the same weights and see the same patches; the student's step has KD-Net's terms, and its
+teacher the runtime of the row.
 """
 
 from __future__ import annotations
 
 import torch
 
-from gpu import Utilisation
+from gpu import busy_percent
 from question import Given, answer, contract, in_turn
 from row import Reach, Row, Side, costlier
-from trainings import Training, teacher
+from trainings import Training, runtimes, taken_by_auto, taught_by, teacher
+
+SAMPLES = 10
+"""The least that a utilisation is a mean of."""
+
+
+def watched(training: Training, count: int = 4) -> list[torch.Tensor]:
+    """The first patches that a training will see, filled as it runs."""
+    patches: list[torch.Tensor] = []
+    prepare = training.trainer.prepare_batch
+
+    def watch(batch, device, non_blocking, **kwargs):
+        image, label = prepare(batch, device, non_blocking, **kwargs)
+        if len(patches) < count:
+            patches.append(image.detach().cpu().clone())
+        return image, label
+
+    training.trainer.prepare_batch = watch
+    return patches
 
 
 def measure(given: Given) -> list[Row]:
-    """Seconds a step of both."""
+    """Seconds a step of the student, for each runtime of its teacher, and of the baseline."""
     rounds, steps = given.pick(5, 2), given.pick(16, 3)
-    run = teacher(given)
-    sides = [Training(given, method, steps, teacher=str(run)) for method in ("kdnet", "baseline")]
-    seen: list[list[torch.Tensor]] = []
+    run = str(teacher(given))
+    auto = taken_by_auto(given, steps, teacher=run)
+    students = {name: Training(given, "kdnet", steps, teacher=run, teacher_runtime=name) for name in runtimes(given)}
+    baseline = Training(given, "baseline", steps)
+    sides = [*students.values(), baseline]
+    seen = [watched(side) for side in sides]
+    first = [torch.cat([p.detach().flatten() for p in side.trainer.network.parameters()]) for side in sides]
+    contract(all(torch.equal(first[0], other) for other in first), "all start from the same weights", "others")
     for side in sides:
-        patches: list[torch.Tensor] = []
-        seen.append(patches)
-        prepare = side.trainer.prepare_batch
-
-        def watched(batch, device, non_blocking, patches=patches, prepare=prepare, **kwargs):
-            image, label = prepare(batch, device, non_blocking, **kwargs)
-            if len(patches) < 4:
-                patches.append(image.detach().cpu().clone())
-            return image, label
-
-        side.trainer.prepare_batch = watched
-    student, baseline = sides
-    first = [torch.cat([p.detach().flatten() for p in s.trainer.network.parameters()]) for s in sides]
-    contract(torch.equal(*first), "both start from the same weights", "others")
-    student.epoch(), baseline.epoch()  # warm: oneDNN's primitives, the allocator
-    contract(all(map(torch.equal, *seen)), "both see the same patches", "others")
-    terms = sorted(student.trainer.loss_function.named)
-    contract(terms == ["latent_kl", "segmentation", "soft_dice_bce"], "the student's step has KD-Net's terms", terms)
-    ours, theirs = in_turn(student.epoch, baseline.epoch, rounds)
+        side.epoch()  # warm: oneDNN's primitives, OpenVINO's compilation, the allocator
+    contract(all(all(map(torch.equal, seen[0], other)) for other in seen[1:]), "all see the same patches", "others")
+    for name, student in students.items():
+        terms = sorted(student.trainer.loss_function.named)
+        contract(terms == ["latent_kl", "segmentation", "soft_dice_bce"], "a student's step has KD-Net's terms", terms)
+        contract(student.runtime == name, f"its teacher runs in {name}", student.runtime)
+    *ours, theirs = in_turn(*[side.epoch for side in sides], rounds=rounds)
     rows = [
         costlier(
-            "Student step with KD-Net, equal-size teacher, against the baseline step",
-            Side.of("student", "s/step", ours),
+            f"Student step with KD-Net, equal-size {taught_by(name, auto)}, against the baseline step",
+            Side.of("student", "s/step", figures),
             Side.of("baseline", "s/step", theirs),
-            (ours, theirs),
-            reach=Reach("at most", 1.20),
-            contract="same first weights, same patches (first 4 equal bit for bit), KD-Net's terms present",
+            (figures, theirs),
+            reach=Reach("at most", 1.20) if name == auto else None,
+            contract="same first weights, same patches (first 4 equal bit for bit), KD-Net's terms present, "
+            f"teacher in {name}",
             size=given.size,
         )
+        for name, figures in zip(students, ours, strict=True)
     ]
     if given.device.type == "cuda":
-        rows += on_gpu(student, baseline, given)
-    student.close(), baseline.close()
+        rows += on_gpu(students[auto], baseline, given)
+    for side in sides:
+        side.close()
     return rows
 
 
 def on_gpu(student: Training, baseline: Training, given: Given) -> list[Row]:
-    """Patches a second, and how busy the GPU is during the student's training."""
-    rates = in_turn(lambda: 1 / student.epoch(), lambda: 1 / baseline.epoch(), given.pick(5, 2))
+    """Patches a second, and how busy the GPU is during the student's training; not run on one yet (gpu.py)."""
+    rates = in_turn(lambda: 1 / student.epoch(), lambda: 1 / baseline.epoch(), rounds=given.pick(5, 2))
     busy = []
     for _ in range(given.pick(3, 1)):
-        with Utilisation() as utilisation:
-            student.epoch()
-        busy.append(utilisation.median)
+        figure, count = busy_percent(given.device, student.epoch)
+        contract(count >= SAMPLES, f"a utilisation is the mean of {SAMPLES} samples or more", count)
+        busy.append(figure)
     goal = [90.0] * len(busy)
     sides = Side.of("student", "patches/s", rates[0]), Side.of("baseline", "patches/s", rates[1])
     same = {"contract": "the trainings of the row above", "size": given.size}

@@ -72,7 +72,7 @@ def measure(given: Given) -> list[Row]:
     ours.epoch(), stock.epoch()  # warm, and the contract
     gap = max(abs(a - b) for a, b in zip(losses, stock.losses, strict=True))
     contract(gap < 0.05, "the losses of both follow each other within 0.05 over a round", gap)
-    times = in_turn(ours.epoch, stock.epoch, rounds)
+    times = in_turn(ours.epoch, stock.epoch, rounds=rounds)
     ours.close()
     precision = resolved_precision(given.device)
     return [

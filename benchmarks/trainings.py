@@ -12,6 +12,7 @@ import torch
 from ignite.engine import Engine, Events
 from monai.bundle import ConfigWorkflow
 
+from kd_monai.networks import OpenVINOForward, openvino_is_installed
 from kd_monai.study.launch import STUDENT, TEACHER
 from kd_monai.study.untrained_run import untrained_run
 from question import Given
@@ -28,7 +29,7 @@ def overrides(given: Given, steps: int, epochs: int = LENGTH) -> dict[str, Any]:
     return {
         "dataset_dir": str(given.small_data),
         "output_dir": str(given.work / "runs"),
-        "device": given.device.type,
+        "device": str(given.device),
         "steps_per_epoch": steps,
         "epochs": epochs,
         "val_every": epochs,
@@ -40,6 +41,26 @@ def overrides(given: Given, steps: int, epochs: int = LENGTH) -> dict[str, Any]:
 def teacher(given: Given, **more: Any) -> Path:
     """Run folder of a teacher of the student's size; untrained: it costs what a trained one does."""
     return untrained_run(TEACHER, [TEACHER / "configs" / "train.yaml"], **{**overrides(given, 1, 1), **more})
+
+
+def runtimes(given: Given) -> list[str]:
+    """What can run a teacher here: torch, and OpenVINO on a CPU where it is installed."""
+    return ["torch", *(["openvino"] if given.device.type == "cpu" and openvino_is_installed() else [])]
+
+
+def taken_by_auto(given: Given, steps: int, **more: Any) -> str:
+    """What `teacher_runtime: auto` takes in a training of `LENGTH` epochs of so many steps: asked of one."""
+    if len(runtimes(given)) == 1:
+        return runtimes(given)[0]
+    training = Training(given, "kdnet", steps, **more)
+    training.epoch()
+    training.close()
+    return training.runtime
+
+
+def taught_by(runtime: str, auto: str) -> str:
+    """How a row says which runtime its teacher has, and that it is the one that counts."""
+    return f"teacher in {runtime}" + (" (what teacher_runtime: auto takes here)" if runtime == auto else "")
 
 
 class Training:
@@ -69,7 +90,7 @@ class Training:
             parser.get_parsed_content(f"run#{number}")
         self.trainer: Engine = parser.get_parsed_content("train#trainer")
         self.config = parser
-        self._cuda = given.device.type == "cuda"
+        self._device = given.device
         self._marks: list[float] = []
         # only the steps: neither validation nor checkpoints are part of the question
         for event in (Events.EPOCH_COMPLETED, Events.COMPLETED):
@@ -80,14 +101,20 @@ class Training:
     def epoch(self) -> float:
         """Seconds a step of one more epoch, data loading included: the median; on a GPU, which lags, the mean."""
         self._marks = []
-        if self._cuda:
-            torch.cuda.synchronize()
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
             began = time.perf_counter()
             self.trainer.run()
-            torch.cuda.synchronize()
+            torch.cuda.synchronize(self._device)
             return (time.perf_counter() - began) / len(self._marks)
         self.trainer.run()
         return statistics.median(b - a for a, b in pairwise(self._marks))
+
+    @property
+    def runtime(self) -> str:
+        """What runs the teacher, `torch` or `openvino`; known once an epoch is over."""
+        forward = self.config.get_parsed_content("teacher_handler")._forwards[0]
+        return "openvino" if isinstance(forward, OpenVINOForward) else "torch"
 
     def close(self) -> None:
         """End the training, or Ignite complains of an engine that nobody finished."""

@@ -1,7 +1,29 @@
 """The other side: settings of the model zoo's brats_mri_segmentation 0.5.2, retyped.
 
-Two changes, both needed to run at all on MONAI 1.6.1 or on a folder of BraTS 2018 files: the label is cast to float
-before the loss (its own config stops otherwise), and `entries` lists the four files instead of its MSD datalist.
+As there: the order of transforms (load, regions from the label, normalise each channel on its non-zero voxels; patch,
+three flips, scale, shift), SegResNet with init_filters 16, blocks_down 1, 2, 2, 4, blocks_up 1, 1, 1 and dropout 0.2,
+windows of 240 x 240 x 160 with overlap 0.5, one at a time, sigmoid, threshold 0.5, labels 1, 2, 4.
+
+Changed, in both:
+
+- `entries` lists the four files of a BraTS 2018 folder's subjects instead of its datalist, with the subject's name, in
+  this project's order: T1, T1ce, T2, FLAIR for its T1c, T1, T2, FLAIR;
+- LoadImaged and the writers take MONAI's defaults: metadata travel with the image, no meta keys.
+
+Changed, of the training:
+
+- the label is cast to float behind the random transforms, as its own config stops in the loss on MONAI 1.6.1;
+- the patch is the benchmark's; its own is 224 x 224 x 144;
+- what stands before the first random transform is cached (CacheDataset); its own config loads anew each time;
+- its loss, optimizer, schedule, loader of 4 processes, metrics and handlers are not retyped: nothing measures them.
+
+Changed, of the inference:
+
+- one subject, so neither shuffled nor loaded by other processes, of which it has 4;
+- the device is the benchmark's, and mixed precision is asked for on a GPU alone, where it is the only one to have it;
+- the output lies in one folder instead of one for each subject;
+- weights of the network that it builds, from wherever they were saved (`map_location`), instead of its trained ones;
+- StatsHandler and cuDNN's benchmark mode are left out.
 """
 
 from __future__ import annotations
@@ -31,8 +53,11 @@ KEYS = ("image", "label")
 
 
 def entries(datalist: Sequence[dict[str, Any]], modalities: Sequence[str] = MODALITIES) -> list[dict[str, Any]]:
-    """Lists of files, as LoadImaged stacks them."""
-    return [{"image": [e["image"][name] for name in modalities], "label": e["label"]} for e in datalist]
+    """Lists of files, as LoadImaged stacks them, and the subject that both sides are compared by."""
+    return [
+        {"subject": e["subject"], "image": [e["image"][name] for name in modalities], "label": e["label"]}
+        for e in datalist
+    ]
 
 
 def cached_transforms() -> list[Any]:

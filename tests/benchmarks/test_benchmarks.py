@@ -37,6 +37,7 @@ def test_a_benchmark_answers_its_question(name: str, phantom: Path, tmp_path: Pa
         assert 0 < row["low"] <= row["ratio"] <= row["high"]
         assert row["ours"]["unit"] == row["theirs"]["unit"]
         assert row["machine"]["cores"] >= 1
+        assert row["machine"].keys() >= {"threads", "capability", "python", "torch", "monai", "openvino", "commit"}
         assert row["verdict"] == "-"  # a tiny run is no measurement
         assert row["question"] in line(row)
 
@@ -51,15 +52,17 @@ def test_ratios_are_those_of_each_round() -> None:
     assert (sides[0].median, sides[0].low, sides[0].high) == (2.0, 1.0, 4.0)
 
 
-def test_both_sides_take_turns() -> None:
+def test_all_sides_take_turns() -> None:
     order: list[str] = []
 
     def side(name: str) -> float:
         order.append(name)
         return float(len(order))
 
-    assert in_turn(lambda: side("a"), lambda: side("b"), 2) == ([1.0, 3.0], [2.0, 4.0])
+    assert in_turn(lambda: side("a"), lambda: side("b"), rounds=2) == ([1.0, 3.0], [2.0, 4.0])
     assert order == ["a", "b", "a", "b"]
+    assert len(in_turn(*[lambda name=name: side(name) for name in "cde"], rounds=2)) == 3
+    assert order[4:] == ["c", "d", "e", "c", "d", "e"]
 
 
 def test_a_broken_contract_stops_a_benchmark() -> None:
