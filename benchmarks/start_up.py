@@ -128,7 +128,8 @@ class FirstSteps:
 def measure(given: Given) -> list[Row]:
     """A row for the baseline's command, for the student's, and for that of a student whose teacher is there."""
     import_seconds()
-    floor = {name: import_seconds(IMPORT.replace("monai", name)) for name in ("torch", "ignite.engine", "monai.bundle")}
+    parts = ("torch", "ignite.engine", "monai.bundle")[: given.pick(full=3, tiny=1)]
+    floor = {name: import_seconds(IMPORT.replace("monai", name)) for name in parts}
     said = ", ".join(f"{name} {took:.2f} s" for name, took in floor.items())
     rows = []
     for pipeline, role, said_of in CASES[given.pick(full=0, tiny=-1) :]:
