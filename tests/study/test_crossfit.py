@@ -105,6 +105,16 @@ def test_a_teacher_that_has_seen_references_of_unlabelled_subjects_is_refused(tm
         teacher.check(with_unlabelled("x", "y"), 2.0)
 
 
+@pytest.mark.parametrize("name", ["whole", "1"])
+def test_of_cross_fitted_teachers_none_may_have_seen_them_whomever_it_teaches(name: str, tmp_path: Path) -> None:
+    """With INIT=teacher the student would start from weights that hold x's reference, and b would be taught by them."""
+    teachers = read_teacher(folders(tmp_path, {**SEEN, name: SEEN[name] + "x"}), "crossfit")
+    teachers.check(datalist(), 2.0)
+    with pytest.raises(ValueError, match=rf"Teacher {tmp_path}/{name} .*unlabelled subjects .*got 1 of them, x first"):
+        run_folder(tmp_path / "runs", teacher=teachers, datalist=with_unlabelled("x", "y"))
+    assert not (tmp_path / "runs").exists()
+
+
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     out = tmp_path_factory.mktemp("crossfit")
