@@ -88,6 +88,35 @@ def test_a_patient_whom_the_fold_uses_is_refused_by_name(brats: Path, tmp_path: 
         Datalist.load(brats, unlabelled=tmp_path / "more")
 
 
+@pytest.mark.parametrize(("extension", "part"), [(".nii.gz", "test"), (".nii.gz", "val"), (".nii", "train")])
+def test_a_labelled_subject_under_another_name_is_refused_by_its_bytes(
+    extension: str, part: str, tmp_path: Path
+) -> None:
+    """Of other subjects than those trained on too: a teacher of all would know the reference."""
+    for number in range(6):
+        write_case(tmp_path / "data", f"S{number}", extension=extension, seed=number)
+    (twin, *_) = getattr(Datalist.load(tmp_path / "data", n_subjects=1), part)
+    write_case(tmp_path / "more", "N0", extension=extension, seed=50)
+    copy = tmp_path / "more" / f"N0_t2{extension}"
+    copy.write_bytes(Path(twin["image"]["t2"]).read_bytes())
+    for n_subjects, memory in ((1, None), (2, tmp_path / "memory.json")):
+        with pytest.raises(DataError, match=rf"subject N0: .*its t2, {copy}, is the file of subject {twin['subject']}"):
+            Datalist.load(tmp_path / "data", n_subjects=n_subjects, unlabelled=tmp_path / "more", remember=memory)
+
+
+def test_a_labelled_subject_that_the_subset_leaves_out_is_refused_under_another_name(
+    brats: Path, tmp_path: Path
+) -> None:
+    whole, part = Datalist.load(brats), Datalist.load(brats, n_subjects=2)
+    left_out = sorted(names(whole.train) - names(part.train))[0]
+    write_case(tmp_path / "more", left_out, seed=int(left_out[1:]))
+    assert names(Datalist.load(brats, n_subjects=2, unlabelled=tmp_path / "more").unlabelled.entries) == {left_out}
+    for file in (tmp_path / "more").iterdir():
+        file.rename(file.with_name(file.name.replace(left_out, "N0")))
+    with pytest.raises(DataError, match=rf"subject N0: .*is the file of subject {left_out}"):
+        Datalist.load(brats, n_subjects=2, unlabelled=tmp_path / "more")
+
+
 def test_another_time_point_of_a_test_patient_is_refused(tmp_path: Path) -> None:
     for number in range(6):
         write_case(tmp_path / "data", f"Brats18_A_{number}_1")

@@ -16,8 +16,9 @@ from test_teacher_run import teacher_run
 
 from kd_monai.data import Datalist, Unlabelled
 from kd_monai.handlers import ProgressHandler, TeacherHandler
-from kd_monai.study import CrossFitted, RunFolder, Teacher, read_teacher
+from kd_monai.study import CrossFitted, RunFolder, Teacher, read_teacher, roles
 from kd_monai.study.launch import STUDENT, TEACHER, train
+from kd_monai.study.variables import read_variables
 
 SEEN = {"whole": "abcd", "0": "bcd", "1": "acd", "2": "abd"}
 """Patients a, b and c are trained on, d is validated with; each inner teacher leaves one out."""
@@ -105,6 +106,16 @@ def test_a_teacher_that_has_seen_references_of_unlabelled_subjects_is_refused(tm
         teacher.check(with_unlabelled("x", "y"), 2.0)
 
 
+@pytest.mark.parametrize("name", ["whole", "1"])
+def test_of_cross_fitted_teachers_none_may_have_seen_them_whomever_it_teaches(name: str, tmp_path: Path) -> None:
+    """With INIT=teacher the student would start from weights that hold x's reference, and b would be taught by them."""
+    teachers = read_teacher(folders(tmp_path, {**SEEN, name: SEEN[name] + "x"}), "crossfit")
+    teachers.check(datalist(), 2.0)
+    with pytest.raises(ValueError, match=rf"Teacher {tmp_path}/{name} .*unlabelled subjects .*got 1 of them, x first"):
+        run_folder(tmp_path / "runs", teacher=teachers, datalist=with_unlabelled("x", "y"))
+    assert not (tmp_path / "runs").exists()
+
+
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     out = tmp_path_factory.mktemp("crossfit")
@@ -125,6 +136,24 @@ def test_inner_teachers_are_runs_of_their_own_that_have_not_seen_their_inner_fol
     left_out = [whole - seen for seen in inner]
     assert all(len(patients) == 1 for patients in left_out)
     assert set().union(*left_out) == {entry["patient"] for entry in taught[0].datalist.train}
+
+
+def test_inner_teachers_are_those_of_the_students_teacher_whatever_the_students_variables(
+    settings: dict[str, Any], taught: list[RunFolder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another command trained them; a student that trained its own would wait hours for teachers of its width."""
+    asked = []
+
+    def found(bundle: Path, overlays: Any, overrides: dict[str, Any]) -> Any:
+        asked.append(overrides)
+        return taught[0] if bundle == STUDENT else train(bundle, overlays, overrides)
+
+    monkeypatch.setattr(roles, "train", found)
+    own = {"data": settings["dataset_dir"], "out": settings["output_dir"], "teacher": str(taught[0].path)}
+    line = [part for name, value in own.items() for part in (f"--{name}", value)]
+    few = ["--n-subjects", "2", "--set", "width=3", "--epochs", "9", "--network", "segresnet"]
+    roles.train_student(read_variables(None, [*line, *few, "--device", "cpu", "--teachers", "crossfit"]))
+    assert asked[-1]["teacher"] == ",".join(str(run.path) for run in taught)
 
 
 @pytest.mark.slow

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from small_run import datalist
 
 from kd_monai.data.errors import DataError
@@ -121,11 +123,13 @@ def test_what_teachers_know_more_is_given_to_the_cells_that_take_it() -> None:
     """UNLABELLED=rest has no meaning where all references are read, and would be refused there."""
     asked = ("--teachers", "crossfit", "--init", "teacher", "--unlabelled", "rest", "--n-subjects", "2,all")
     given = {}
-    for cell in cells("--modalities", "t1", *asked, folds=(0,)):
-        options = ("teachers", "init", "unlabelled")
-        given[cell.name] = {name: cell.variables[name] for name in options if name in cell.variables}
+    for cell in cells("--modalities", "t1", *asked, "--teacher-n-subjects", "same", folds=(0,)):
+        options = ("teachers", "init", "unlabelled", "inner_folds")
+        told = overrides_of(read_variables(None, cell.arguments(Path("note"), "runs/teacher")))
+        given[cell.name] = {name: told[name] for name in options if told.get(name) is not None}
     assert given == {
-        "teacher-fold0-seed0": {"teachers": "crossfit"},
+        "teacher-fold0-seed0-n2": {"teachers": "crossfit", "inner_folds": 3},
+        "teacher-fold0-seed0": {"teachers": "crossfit", "inner_folds": 3},
         "baseline_t1-fold0-seed0-n2": {},
         "baseline_t1-fold0-seed0": {},
         "kdnet_t1-fold0-seed0-n2": {"teachers": "crossfit", "init": "teacher", "unlabelled": "rest"},
@@ -133,6 +137,48 @@ def test_what_teachers_know_more_is_given_to_the_cells_that_take_it() -> None:
     }
     with pytest.raises(ValueError, match="N_SUBJECTS is not given"):
         grid("--unlabelled", "rest")
+
+
+def asking(folder: Path, name: str, **options: Any) -> str:
+    """A method that asks for what its teachers know."""
+    (folder / f"{name}.yaml").write_text(yaml.safe_dump({"method": name, **options}))
+    return str(folder / f"{name}.yaml")
+
+
+def told_to_teachers(*arguments: str) -> set[tuple[str, ...]]:
+    found = cells("--modalities", "t1", "--n-subjects", "4,all", *arguments)
+    return {cell.settings for cell in found if cell.pipeline == "teacher"}
+
+
+def test_the_cells_of_teachers_train_the_inner_ones_that_any_method_asks_for(tmp_path: Path) -> None:
+    five = ["--set", "inner_folds=5"]
+    assert told_to_teachers("--teachers", "crossfit", *five) == {("teachers=crossfit", "inner_folds=5")}
+    own = asking(tmp_path, "own", teachers="crossfit", inner_folds=4)
+    assert told_to_teachers("--methods", f"baseline,kdnet,{own}") == {("teachers=crossfit", "inner_folds=4")}
+    other = asking(tmp_path, "other", teachers="crossfit")
+    with pytest.raises(ValueError, match=r"got {'own': 4, 'other': 3}\. Give all the same one: SET=inner_folds=3"):
+        told_to_teachers("--methods", f"{own},{other}")
+    assert told_to_teachers("--methods", f"{own},{other}", *five) == {("teachers=crossfit", "inner_folds=5")}
+    assert told_to_teachers("--methods", "kdnet,hinton", *five) == {()}
+
+
+def test_a_method_that_asks_for_the_rest_gets_it_where_a_subset_leaves_one(tmp_path: Path) -> None:
+    line = ("--methods", asking(tmp_path, "mine", unlabelled="rest"), "--modalities", "t1")
+    found = cells(*line, "--n-subjects", "4,all", "--teacher-n-subjects", "same", folds=(0,))
+    assert {cell.name: cell.settings for cell in found if cell.pipeline == "student"} == {
+        "mine_t1-fold0-seed0-n4": (), "mine_t1-fold0-seed0": ("unlabelled=null",),
+    }  # fmt: skip
+    with pytest.raises(ValueError, match=r"mine asks for them without N_SUBJECTS\. Give it"):
+        cells(*line)
+
+
+@pytest.mark.parametrize("asked", [(), ("--teachers", "crossfit", "--init", "teacher")])
+def test_no_teacher_of_all_subjects_is_planned_where_references_are_withheld(asked: tuple[str, ...]) -> None:
+    line = ("--unlabelled", "rest", "--n-subjects", "7,all", *asked)
+    with pytest.raises(ValueError, match=r"no teacher may have seen the references.*Set TEACHER_N_SUBJECTS=same"):
+        cells(*line)
+    assert cells(*line, "--teacher-n-subjects", "same")
+    assert cells(*line, "--methods", "baseline")
 
 
 def test_a_cells_command_is_one_that_its_pipeline_takes(tmp_path: Path) -> None:
@@ -170,6 +216,7 @@ def test_two_methods_of_one_name_are_refused(tmp_path: Path) -> None:
         (["--methods", "kd-net"], "METHOD must be one of .*'kd-net'"),
         (["--recipe", "fast"], "RECIPE must be one of .*'fast'"),
         (["--set", "learning_rat=1"], "'learning_rat' is in none of"),
+        (["--methods", "baseline,standardized"], "reads the head 'labels'.*SET=head=labels"),
     ],
 )
 def test_what_no_cell_could_train_is_refused_before_any_does(arguments: list[str], said: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from monai.bundle import ConfigParser
+from test_teacher_run import teacher_run
 
 from kd_monai.brats import REGIONS
 from kd_monai.metrics import METRICS, case_row, cases_frame, write_cases
@@ -100,10 +101,9 @@ def test_a_cross_fitted_student_trains_the_teacher_and_one_for_each_inner_fold_f
     roles.train_student(given("--teachers", "crossfit", "--fold", "1"))
     *teachers, (bundle, _, overrides) = launches.calls
     assert [called for called, _, _ in teachers] == [TEACHER] * 4
-    of_teachers = [
-        {"fold": 1, "modality": "t1-t1ce-t2-flair", **inner} for inner in ({}, *({"inner_fold": k} for k in INNER))
-    ]
-    assert [own for _, _, own in teachers] == of_teachers
+    assert [files for _, files, _ in teachers] == [["quick"], *[["config"]] * 3]  # what the first was trained with
+    assert teachers[0][2] == {"fold": 1, "modality": "t1-t1ce-t2-flair"}
+    assert [own["inner_fold"] for _, _, own in teachers[1:]] == INNER
     assert bundle == STUDENT
     assert overrides["teacher"] == ",".join(str(launches.out / f"run{n}") for n in (1, 2, 3, 4))
     assert overrides["teachers"] == "crossfit"
@@ -112,12 +112,21 @@ def test_a_cross_fitted_student_trains_the_teacher_and_one_for_each_inner_fold_f
 def test_of_a_cross_fitted_student_one_named_teacher_is_that_of_all_subjects_and_several_are_all(
     launches: Launches,
 ) -> None:
-    roles.train_student(given("--teachers", "crossfit", "--teacher", "mine", "--set", "inner_folds=2"))
+    mine = str(teacher_run(launches.out / "mine"))
+    roles.train_student(given("--teachers", "crossfit", "--teacher", mine, "--set", "inner_folds=2"))
     assert [own.get("inner_fold") for _, _, own in launches.calls] == ["0/2", "1/2", None]
-    assert launches.calls[-1][2]["teacher"] == f"mine,{launches.out / 'run1'},{launches.out / 'run2'}"
+    assert launches.calls[-1][2]["teacher"] == f"{mine},{launches.out / 'run1'},{launches.out / 'run2'}"
     launches.calls.clear()
     roles.train_student(given("--teachers", "crossfit", "--teacher", "a,b"))
     assert [own["teacher"] for _, _, own in launches.calls] == ["a,b"]
+
+
+@pytest.mark.parametrize("wrong", [("--set", "learning_rat=1"), ("--teacher", "none"), ("--method", "standardized")])
+def test_inner_teachers_of_a_named_one_are_not_trained_in_vain(launches: Launches, wrong: tuple[str, str]) -> None:
+    mine = str(teacher_run(launches.out / "mine"))
+    with pytest.raises(ValueError, match=r"learning_rat|none has no run\.json|SET=head=labels"):
+        roles.train_student(given("--teachers", "crossfit", "--teacher", mine, *wrong))
+    assert not launches.calls
 
 
 def test_a_methods_file_may_ask_for_cross_fitted_teachers(launches: Launches, tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ class Datalist:
 
         Raises:
             DataError: anything wrong with the data, all of it in one message; unlabelled subjects of a patient who
-                has another part in this fold, or ``"rest"`` without ``n_subjects``.
+                has another part in this fold or another name in the data set, or ``"rest"`` without ``n_subjects``.
             ValueError: an unknown modality.
         """
         modalities = parse_modalities(modalities)
@@ -138,7 +138,7 @@ class Datalist:
             without_references = rest_of([entries[name] for name in everyone], train, val, n_subjects)
         elif unlabelled is not None:
             used = {"train": train, "validate": val, "test": test}
-            without_references = find_unlabelled(unlabelled, modalities, used, check, remember)
+            without_references = find_unlabelled(unlabelled, modalities, found.entries, used, check, remember)
         if inner_fold is not None:
             out = inner_fold_patients(parts[0], cohort, inner_fold, seed, fold)
             # with FOLD=all validation is on training subjects

@@ -1,7 +1,7 @@
 """A data set's identity: who is in it, and what its files hold."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from kd_monai.data.found import Entry, file_signature, files_of
@@ -36,27 +36,37 @@ def bytes_digest(path: Path) -> str:
     return digest.hexdigest()
 
 
-def data_digest(entries: Iterable[Entry], memory: Path | None = None) -> str:
-    """sha256 over subjects and the size and contents of all their files, whichever of them a run reads.
+def file_contents(entries: Iterable[Entry], memory: Path | None = None) -> dict[str, str]:
+    """Path -> size in bytes and checksum of every file of these subjects that exists.
 
-    Neither the place of the files nor their time changes it. A gzip file tells its checksum in its last bytes; others
-    are read once, and noted in the JSON file ``memory``.
+    A gzip file tells its checksum in its last bytes; others are read once, and noted in the JSON file ``memory``.
     """
     known, new = recall(memory, "sha256"), {}
+    contents = {}
+    for name in {name for entry in entries for name in (*entry["image"].values(), entry.get("label", ""))}:
+        path = Path(name)
+        if not name or not path.exists():
+            continue
+        content = gzip_crc(path) if path.is_file() else None
+        if content is None:
+            key = key_of(path)
+            if key not in known:
+                known[key] = new[key] = bytes_digest(path)
+            content = known[key]
+        contents[name] = f"{file_signature(path)[0]}:{content}"
+    remember(memory, "sha256", new)
+    return contents
+
+
+def data_digest(entries: Sequence[Entry], memory: Path | None = None) -> str:
+    """sha256 over subjects and the size and contents of all their files, whichever of them a run reads.
+
+    Neither the place of the files nor their time changes it; ``memory``: see `file_contents`.
+    """
+    contents = file_contents(entries, memory)
     lines = []
     for entry in entries:
-        contents = []
-        for kind, name in sorted({**entry["image"], "label": entry.get("label", "")}.items()):
-            path = Path(name)
-            if not name or not path.exists():
-                continue
-            content = gzip_crc(path) if path.is_file() else None
-            if content is None:
-                key = key_of(path)
-                if key not in known:
-                    known[key] = new[key] = bytes_digest(path)
-                content = known[key]
-            contents.append(f"{kind}:{file_signature(path)[0]}:{content}")
-        lines.append("\t".join([entry["subject"], *contents]))
-    remember(memory, "sha256", new)
+        files = sorted({**entry["image"], "label": entry.get("label", "")}.items())
+        known = [f"{kind}:{contents[name]}" for kind, name in files if name in contents]
+        lines.append("\t".join([entry["subject"], *known]))
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()

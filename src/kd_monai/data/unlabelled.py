@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from kd_monai.data.check import check_files
-from kd_monai.data.digest import data_digest
+from kd_monai.data.digest import data_digest, file_contents
 from kd_monai.data.errors import DataError
 from kd_monai.data.find import find_entries
 from kd_monai.data.found import Entry
@@ -50,9 +50,26 @@ def rest_of(
     return Unlabelled(left, REST)
 
 
+def _renamed(entries: Sequence[Entry], labelled: Sequence[Entry], remember: Path | None) -> Iterator[str]:
+    """Complaints on subjects one of whose images is, to the byte, a labelled patient's of another name."""
+    contents = file_contents([*entries, *labelled], remember)
+    owner = {(kind, contents.get(file)): entry for entry in labelled for kind, file in entry["image"].items()}
+    for entry in entries:
+        for kind, file in entry["image"].items():
+            twin = owner.get((kind, contents[file])) if file in contents else None
+            if twin is not None and twin["patient"] != entry["patient"]:
+                yield (
+                    f"subject {entry['subject']}: an unlabelled subject must be no labelled one under another name; "
+                    f"its {kind}, {file}, is the file of subject {twin['subject']}, {twin['image'][kind]}. Move it "
+                    "out of UNLABELLED."
+                )
+                break
+
+
 def find_unlabelled(
     path: str | Path,
     modalities: tuple[str, ...],
+    labelled: Sequence[Entry],
     used: Mapping[str, Sequence[Entry]],
     check: bool,
     remember: Path | None,
@@ -62,12 +79,15 @@ def find_unlabelled(
     Args:
         path: where they lie; labels beside the images are not opened.
         modalities: those that this run's networks read.
+        labelled: all entries of the data set. A copy of one under another name is known by its bytes; an image that
+            was written anew, resampled or compressed otherwise, is not known for what it is.
         used: entries of the data set by what this fold does with them: train, validate, test.
         check: read every voxel of the images.
         remember: JSON file that notes files that passed, and checksums.
 
     Raises:
-        DataError: no subject, something wrong with the images, or a patient whom this fold uses already.
+        DataError: no subject, something wrong with the images, a patient whom this fold uses already, or a labelled
+            subject under another name.
     """
     found = find_entries(path, modalities, with_label=False, variable="UNLABELLED")
     entries = [_without_label(entry) for entry in found.entries]
@@ -80,6 +100,7 @@ def find_unlabelled(
         for entry in entries
         if entry["patient"] in use_of
     ]
+    problems += _renamed(entries, labelled, remember)
     if problems:
         raise DataError(problems)
     read = [Entry(**{**entry, "image": {name: entry["image"][name] for name in modalities}}) for entry in entries]

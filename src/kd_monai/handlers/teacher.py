@@ -54,7 +54,8 @@ class TeacherHandler:
     exception.
 
     Cross-fitted teachers are several networks and a route: each sample passes through the one of its subject, so that
-    a step costs one forward pass of each sample, and feature terms compare as they do with one teacher.
+    a step costs one forward pass of each sample. They are trained independently: feature terms compare a sample with
+    its own teacher's layers, whose channels need not mean what another teacher's do.
 
     Args:
         teacher: its network, or the mean of several, or a ModuleList of cross-fitted ones; frozen here.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,15 @@ from kd_monai.data import REST, Datalist
 from kd_monai.study.config import NOT_IDENTITY, run_key
 from kd_monai.study.grid import Grid
 from kd_monai.study.launch import STUDENT, TEACHER
+from kd_monai.study.methods import check_heads, inner_folds
 from kd_monai.study.roles import configuration_files
 from kd_monai.study.settings import fitting, has_place
 from kd_monai.study.variables import OF_STUDENT, OTHERS, OVERRIDES, overrides_of
 
 # of the variables, those that differ from cell to cell or that no cell takes
 _NOT_SHARED = {"fold", "seed", "n_subjects", "modality", "method", "teacher", "note", "force", "set", "teacher_set"}
-# and those that only some take: a teacher cell trains the teachers of the inner folds too
-_LEFT_OUT = {"student": set(), "baseline": {*OF_STUDENT}, "teacher": {*OF_STUDENT} - {"teachers"}}
+# and those that only some take
+_LEFT_OUT = {"student": set(), "baseline": {*OF_STUDENT}, "teacher": {*OF_STUDENT}}
 
 
 @dataclass(frozen=True)
@@ -60,31 +61,43 @@ class Cell:
 
 @dataclass(frozen=True)
 class _Stack:
-    """The configuration files of a kind of cell, and the settings that they have a place for."""
+    """The configuration files of a kind of cell, and the settings that they have a place for.
+
+    Attributes:
+        inner_folds: those that its cross-fitted teachers leave out; 0 where they are not.
+        rest: whether it is taught by what N_SUBJECTS leaves out, too.
+    """
 
     pipeline: str
     kind: str
     method: str
     config: Mapping[str, Any]
     settings: tuple[str, ...]
+    inner_folds: int
+    rest: bool
 
 
 def plan(grid: Grid, datalist: Datalist, folds: tuple[int, ...]) -> list[Cell]:
     """The cells of a study, in the order in which they are started: seed by seed, teachers first.
 
     Methods that are no baseline have teachers: one per fold and seed, trained on all subjects, or with
-    ``TEACHER_N_SUBJECTS=same`` one more per number of training subjects.
+    ``TEACHER_N_SUBJECTS=same`` one more per number of training subjects. Where a method is cross-fitted, the cell of a
+    teacher trains those of its inner folds too, and its students, whatever their number of subjects, find them there.
 
     Raises:
-        ValueError: an unknown method, recipe or network, a setting that no configuration has, or two methods of one
-            name.
+        ValueError: an unknown method, recipe or network, a setting that no configuration has, a term that reads another
+            head, two methods of one name or of two numbers of inner folds, or ``UNLABELLED=rest`` under teachers that
+            have seen its references.
     """
     teacher, *methods = _stacks(grid)
+    students = [stack for stack in methods if stack.pipeline == "student"]
+    _check_rest(grid, students)
+    teacher = replace(teacher, settings=(*teacher.settings, *_of_inner_teachers(students)))
     facts = {"data": datalist.digest, "split": datalist.split_digest, "labels": datalist.convention.name}
     cells: dict[str, Cell] = {}
     for seed in grid.seeds:
         own_teachers = grid.n_subjects if grid.teachers_share else (None,)
-        for number in own_teachers if any(stack.pipeline == "student" for stack in methods) else ():
+        for number in own_teachers if students else ():
             for fold in folds:
                 cell = _cell(grid, teacher, fold, seed, number, "", None, facts)
                 cells[cell.name] = cell
@@ -101,6 +114,31 @@ def plan(grid: Grid, datalist: Datalist, folds: tuple[int, ...]) -> list[Cell]:
                             )
                         cells[cell.name] = cell
     return list(cells.values())
+
+
+def _check_rest(grid: Grid, students: Sequence[_Stack]) -> None:
+    for stack in students:
+        if stack.rest and grid.n_subjects == (None,):
+            raise ValueError(
+                f"UNLABELLED={REST} takes the training subjects that N_SUBJECTS leaves out, and the method "
+                f"{stack.kind} asks for them without N_SUBJECTS. Give it, or name a folder of unlabelled subjects."
+            )
+        if stack.rest and not grid.teachers_share:
+            raise ValueError(
+                f"With UNLABELLED={REST} ({stack.kind}) no teacher may have seen the references that N_SUBJECTS leaves "
+                "out; those of TEACHER_N_SUBJECTS=all have. Set TEACHER_N_SUBJECTS=same."
+            )
+
+
+def _of_inner_teachers(students: Sequence[_Stack]) -> tuple[str, ...]:
+    """Settings of the command that trains a teacher, where students are taught by those of its inner folds."""
+    folds = {stack.kind: stack.inner_folds for stack in students if stack.inner_folds}
+    if len(set(folds.values())) > 1:
+        raise ValueError(
+            f"Cross-fitted methods of a study share their teachers, and so the number of inner folds; got {folds}. "
+            "Give all the same one: SET=inner_folds=3."
+        )
+    return tuple(setting for n in set(folds.values()) for setting in ("teachers=crossfit", f"inner_folds={n}"))
 
 
 def _name(of: str, fold: int, seed: int, n_subjects: int | None) -> str:
@@ -126,16 +164,18 @@ def _cell(
     variables |= {} if n_subjects is None else {"n_subjects": str(n_subjects)}
     variables |= {"modality": modality} if modality else {}
     variables |= {"method": stack.method} if stack.pipeline == "student" else {}
+    # the rest of everybody is nobody; a method's file may ask for it, too
+    settings = (*stack.settings, "unlabelled=null") if stack.rest and not n_subjects else stack.settings
     here = {"data", "out", "device", "cache", "split", "labels", "recipe"}
     told = {name: value for name, value in variables.items() if name not in here}
     signature = run_key(
         {"config": {name: value for name, value in stack.config.items() if name not in NOT_IDENTITY}}
-        | {"variables": told, "settings": list(stack.settings)},
+        | {"variables": told, "settings": list(settings)},
         teacher=teacher.signature if teacher else None,
         **facts,
     )
     name = _name(f"{stack.kind}_{modality}" if modality else stack.kind, fold, seed, n_subjects)
-    return Cell(name, stack.pipeline, stack.kind, variables, stack.settings, teacher.name if teacher else "", signature)
+    return Cell(name, stack.pipeline, stack.kind, variables, settings, teacher.name if teacher else "", signature)
 
 
 def _shared(grid: Grid) -> dict[str, str]:
@@ -151,14 +191,18 @@ def _stacks(grid: Grid) -> Iterator[_Stack]:
     files = {"": configuration_files(TEACHER, given)}
     files |= {name: configuration_files(STUDENT, given, method) for name, method in named.items()}
     first, *others = files.values()
-    fitting(overrides_of(given), first, others)  # what none of them knows is refused
+    wanted = overrides_of(given)
+    fitting(wanted, first, others)  # what none of them knows is refused
+    for own in others:
+        check_heads(own, wanted)
     pairs = {pair.partition("=")[0].strip(): pair for pair in given.set}
     for name, own in files.items():
         config = ConfigParser.load_config_files([str(file) for file in own])
         fixed = ConfigParser.load_config_file(own[-1]).keys() if name == "baseline" else ()
         known = ConfigParser(config)
+        student = name not in ("", "baseline")
         yield _Stack(
-            pipeline="student" if name not in ("", "baseline") else name or "teacher",
+            pipeline="student" if student else name or "teacher",
             kind="-".join(Path(part).stem for part in named[name].split(",")) if name else "teacher",
             method=named.get(name, ""),
             config=config,
@@ -166,4 +210,6 @@ def _stacks(grid: Grid) -> Iterator[_Stack]:
                 *(pair for target, pair in pairs.items() if has_place(target, known, fixed)),
                 *(() if name else given.teacher_set),  # over those of all
             ),
+            inner_folds=inner_folds(own, wanted) if student else 0,
+            rest=student and {**config, **wanted}["unlabelled"] == REST,
         )

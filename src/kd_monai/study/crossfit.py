@@ -117,11 +117,14 @@ class CrossFitted:
     def check(self, datalist: Datalist, spacing_mm: Any) -> None:
         """Whether they may teach a student of this data and grid.
 
+        References that the student is to learn without none of them may have seen: labelled subjects would bring them
+        to the student through the teacher that has, and so would the weights that `INIT=teacher` starts from.
+
         Raises:
             ValueError: one may not, their networks differ, or all have seen a subject.
         """
         for teacher in self.teachers:
-            teacher.check_run(datalist, spacing_mm)
+            teacher.check(datalist, spacing_mm)
         shapes = [{name: list(w.shape) for name, w in network.state_dict().items()} for network in self.network]
         differing = next((n for n in shapes[0] if any(other.get(n) != shapes[0][n] for other in shapes)), None)
         self._alike("network_def", [f"{len(own)} tensors, {differing} {own.get(differing)}" for own in shapes])

@@ -21,8 +21,8 @@ def sliced_weights(
     """The teacher's state for the student: layers of one shape as they are, those that read the image sliced.
 
     A layer reads the image if its weights' second axis is as long as the teacher's list of modalities, and the
-    student's differ in nothing but that this axis is as long as its own list. Which network it is does not matter: a
-    BasicUNet has one such layer, as have SegResNet and DynUNet.
+    student's differ in nothing but that this axis is as long as its own list. Which network it is does not matter:
+    BasicUNet and SegResNet have one such layer, DynUNet and MultiResUNet two, SwinUNETR three.
 
     Raises:
         ValueError: the student reads what the teacher does not, or their networks differ otherwise.

@@ -56,6 +56,17 @@ def check_methods(base: Path, overlays: Sequence[Path]) -> None:
         )
 
 
+def inner_folds(files: Sequence[Path], overrides: Mapping[str, Any]) -> int:
+    """Number of inner folds, and so of teachers beside that of the whole training part; 0 without TEACHERS=crossfit.
+
+    Args:
+        files: ``train.yaml`` and the overlays of a student; a method's may ask for cross-fitted teachers.
+        overrides: configuration id -> value.
+    """
+    config = {**ConfigParser.load_config_files(list(files)), **overrides}
+    return int(config["inner_folds"] or 0) if config["teachers"] == "crossfit" else 0  # of a baseline: null
+
+
 def heads_needed(config: Mapping[str, Any]) -> dict[str, str]:
     """Term -> the one head it reads (its class's `needs_head`), of those that do not read either.
 

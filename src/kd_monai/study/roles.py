@@ -17,13 +17,16 @@ from kd_monai.study.beside import beside
 from kd_monai.study.compare import compare
 from kd_monai.study.evaluated_run import EvaluatedRun
 from kd_monai.study.launch import STUDENT, TEACHER, overlay, train, train_file
-from kd_monai.study.methods import check_heads, check_methods
+from kd_monai.study.methods import check_heads, check_methods, inner_folds
 from kd_monai.study.run_folder import RunFolder
 from kd_monai.study.score import score
 from kd_monai.study.settings import fitting
+from kd_monai.study.teacher import Teacher
 from kd_monai.study.variables import overrides_of, settings_of
 
 NOTHING = "Nothing to compare: no run has a test fold (FOLD=all)."
+# of a command that trains the inner teachers of a finished one: where they are trained, and not what they learn
+_PLACES = ("dataset_dir", "split_file", "output_dir", "cache", "device", "force")
 
 
 def train_teacher(given: argparse.Namespace) -> RunFolder:
@@ -36,7 +39,8 @@ def train_teachers(given: argparse.Namespace) -> list[RunFolder]:
 
     What is not there is trained.
     """
-    return [train_teacher(given), *_train_inner_teachers(given)]
+    whole = train_teacher(given)
+    return [whole, *_train_inner_teachers(given, whole.path)]
 
 
 def train_baseline(given: argparse.Namespace) -> RunFolder:
@@ -49,40 +53,50 @@ def train_student(given: argparse.Namespace) -> RunFolder:
     """The finished student of these variables; trained if it is not there, its teacher (without TEACHER) too.
 
     With TEACHERS=crossfit a TEACHER that is one folder is the teacher of all training subjects, and those of the inner
-    folds are trained too; several folders are all that teach.
+    folds are trained as it was; several folders are all that teach.
     """
     if given.method == "baseline":
         return train_baseline(given)
     folder = str(given.teacher or train_teacher(given).path)
     if "," not in folder:
-        folder = ",".join([folder, *(str(run.path) for run in _train_inner_teachers(given))])
+        folder = ",".join([folder, *(str(run.path) for run in _train_inner_teachers(given, Path(folder)))])
     files = _overlays(STUDENT, given, given.method)
     # of stacked files each names itself, and the last would win
     method = "-".join(Path(name).stem for name in given.method.split(","))
     return _train(STUDENT, files, given, {"modality": given.modality, "teacher": folder, "method": method})
 
 
-def _train_inner_teachers(given: argparse.Namespace) -> list[RunFolder]:
-    """Those that a cross-fitted student needs beside the teacher of all training subjects; nobody for another."""
-    files = [STUDENT / "configs" / "train.yaml", *_overlays(STUDENT, given, given.method)]
-    config = {**ConfigParser.load_config_files(files), **overrides_of(given)}
-    if config["teachers"] != "crossfit":
-        return []
-    folds = config["inner_folds"]
-    return [
-        _train(
-            TEACHER,
-            _overlays(TEACHER, given),
-            given,
-            {"modality": given.teacher_modalities, "inner_fold": f"{fold}/{folds}"},
-        )
-        for fold in range(folds)
-    ]
+def _train_inner_teachers(given: argparse.Namespace, whole: Path) -> list[RunFolder]:
+    """Those that a cross-fitted student needs beside the teacher of all training subjects; nobody for another.
+
+    They are that teacher but for the inner fold that each leaves out, by the ``config.yaml`` of its run: a student may
+    have fewer subjects, another width or other variables than those it was trained with.
+    """
+    folds = inner_folds(configuration_files(STUDENT, given, given.method), overrides_of(given))
+    overrides = _fitting(TEACHER, _overlays(TEACHER, given), given)
+    if folds and given.teacher:
+        whole = Teacher(given.teacher).folder  # what is no teacher is refused before others are trained
+    here = ConfigParser.load_config_files(configuration_files(TEACHER, given)) | overrides
+    own = {name: here[name] for name in _PLACES}
+    return [train(TEACHER, [whole / "config.yaml"], {**own, "inner_fold": f"{fold}/{folds}"}) for fold in range(folds)]
 
 
 def _train(
     bundle: Path, overlays: Sequence[Path], given: argparse.Namespace, more: dict[str, Any], fixed: Collection[str] = ()
 ) -> RunFolder:
+    overrides = _fitting(bundle, overlays, given, fixed)
+    # a file of the user's names its runs, or they would be filed as quick
+    named = {"recipe": Path(given.recipe).stem} if given.recipe.endswith((".yaml", ".yml")) else {}
+    run = train(bundle, overlays, {**overrides, **named, **more})
+    if given.note:
+        write_bytes(given.note, f"{run.path}\n".encode())
+    return run
+
+
+def _fitting(
+    bundle: Path, overlays: Sequence[Path], given: argparse.Namespace, fixed: Collection[str] = ()
+) -> dict[str, Any]:
+    """The overrides of a run; what no run of the command can be trained with is refused before any is."""
     # every run that the command may train: an unknown METHOD or --set is refused before the teacher is trained
     stacks = [(TEACHER, _overlays(TEACHER, given)), (STUDENT, _overlays(STUDENT, given, given.method))]
     others = [[other / "configs" / "train.yaml", *files] for other, files in stacks]
@@ -90,14 +104,7 @@ def _train(
     overrides = fitting(wanted, [bundle / "configs" / "train.yaml", *overlays], others, fixed)
     check_heads(others[-1], wanted)
     of_teacher = fitting(settings_of(given.teacher_set), others[0])  # refused before anything is trained, too
-    if bundle == TEACHER:
-        overrides |= of_teacher
-    # a file of the user's names its runs, or they would be filed as quick
-    named = {"recipe": Path(given.recipe).stem} if given.recipe.endswith((".yaml", ".yml")) else {}
-    run = train(bundle, overlays, {**overrides, **named, **more})
-    if given.note and "inner_fold" not in more:
-        write_bytes(given.note, f"{run.path}\n".encode())
-    return run
+    return overrides | of_teacher if bundle == TEACHER else overrides
 
 
 def configuration_files(bundle: Path, given: argparse.Namespace, methods: str = "") -> list[Path]:

@@ -121,23 +121,8 @@ class Teacher:
         """Whether it may teach a student of this data and grid.
 
         Raises:
-            ValueError: see `check_run`; or it has seen references that the student is to learn without.
-        """
-        self.check_run(datalist, spacing_mm)
-        known = sorted(self.seen & {entry["patient"] for entry in datalist.unlabelled.entries})
-        if known:
-            self._refuse(
-                "it must not have seen the references of unlabelled subjects (UNLABELLED)",
-                f"{len(known)} of them, {known[0]} first",
-                "Train a teacher with the student's N_SUBJECTS, FOLD, FOLDS and SPLIT.",
-            )
-
-    def check_run(self, datalist: Datalist, spacing_mm: Any) -> None:
-        """Whether its run fits this data and grid, whichever subjects it is to teach.
-
-        Raises:
-            ValueError: it was trained on another grid, it has seen test subjects of the student's fold, or its weights
-                are damaged.
+            ValueError: it was trained on another grid, it has seen test subjects of the student's fold or references
+                that the student is to learn without, or its weights are damaged.
         """
         if self.record["spacing_mm"] != spacing_mm:
             self._refuse(
@@ -151,6 +136,13 @@ class Teacher:
                 "it must not have seen test subjects of the student's fold",
                 f"{len(leaked)} of them, {leaked[0]} first",
                 "Train a teacher with the student's FOLD, FOLDS and SPLIT.",
+            )
+        known = sorted(self.seen & {entry["patient"] for entry in datalist.unlabelled.entries})
+        if known:
+            self._refuse(
+                "it must not have seen the references of unlabelled subjects (UNLABELLED)",
+                f"{len(known)} of them, {known[0]} first",
+                "Train a teacher with the student's N_SUBJECTS, FOLD, FOLDS and SPLIT.",
             )
         found, expected = file_digest(self.folder / "model.pt"), self.weights_digest
         if found != expected:
