@@ -12,9 +12,20 @@ import yaml
 from monai.engines import SupervisedEvaluator
 from torch import nn
 
+from kd_monai import losses
 from kd_monai.brats import REGIONS
 from kd_monai.handlers import PrepareBatch
-from kd_monai.losses import SegmentationLoss, SoftDiceBCE, latent_kl
+from kd_monai.losses import (
+    KL,
+    Consistency,
+    FeatureTerm,
+    Generalized,
+    MaskedKD,
+    SegmentationLoss,
+    SoftDiceBCE,
+    StandardizedKL,
+    latent_kl,
+)
 from kd_monai.metrics import RegionDice
 from kd_monai.networks import LabelsHead, RegionsHead
 from kd_monai.outputs import Batch, Outputs
@@ -22,6 +33,7 @@ from named_tests import missing
 
 BUNDLES = Path(__file__).parents[1] / "bundles"
 HERE = "test_known_mistakes.py"
+HEADS = (RegionsHead(), LabelsHead())
 
 MISTAKES = {
     "a negative KL: softmax forgotten or applied twice": [
@@ -37,7 +49,8 @@ MISTAKES = {
         "losses/test_kl.py::test_exclusive_labels_agree_with_ignite",
         "losses/test_kl.py::test_twice_the_volume_with_the_same_content_keeps_the_value",
         "losses/test_feature_term.py::test_does_not_grow_with_the_number_of_voxels",
-        f"{HERE}::test_no_term_grows_with_the_number_of_voxels",
+        f"{HERE}::test_no_term_on_outputs_grows_with_the_number_of_voxels",
+        f"{HERE}::test_the_segmentation_loss_does_not_grow_with_the_number_of_voxels",
     ],
     "teacher left in train mode": [
         "handlers/test_teacher.py::test_teacher_is_in_eval_mode_whatever_train_says",
@@ -103,20 +116,45 @@ def test_a_softmax_applied_twice_would_be_seen() -> None:
     assert latent_kl(teacher, student, "channel").item() == pytest.approx(9, rel=0.01)
 
 
-@pytest.mark.parametrize("head", [RegionsHead(), LabelsHead()])
-def test_no_term_grows_with_the_number_of_voxels(head: Any) -> None:
-    logits = [random(1, head.out_channels, 4, 4, 4, seed=seed) for seed in (0, 1)]
-    doubled = [torch.cat([z, z], dim=2) for z in logits]
-    once, twice = (
-        SoftDiceBCE()(Outputs(student, head), Outputs(teacher, head), Batch(student, student, student))
-        for teacher, student in (logits, doubled)
+ON_OUTPUTS = [
+    *((kind, head) for kind in (KL, Consistency, Generalized, MaskedKD, SoftDiceBCE) for head in HEADS),
+    (StandardizedKL, HEADS[1]),
+]
+NOT_A_MEAN_OVER_VOXELS = {"BoundaryFirstOrder", "Holistic", "Adversarial"}
+"""Of pairs, which twice the volume has more than twice of, and of what a critic makes of the whole."""
+NO_TERMS = {"Adapter", "Critic", "DistillationLoss", "FeatureTerm", "SegmentationLoss"}
+
+
+def test_every_term_on_outputs_is_asked_whether_it_grows() -> None:
+    """Those on features are in test_feature_term.py."""
+    exported = {name: getattr(losses, name) for name in losses.__all__}
+    on_features = {name for name, kind in exported.items() if isinstance(kind, type) and issubclass(kind, FeatureTerm)}
+    terms = {name for name, kind in exported.items() if isinstance(kind, type)} - on_features - NO_TERMS
+    assert terms - NOT_A_MEAN_OVER_VOXELS == {kind.__name__ for kind, _ in ON_OUTPUTS}
+
+
+def twice(x: torch.Tensor) -> torch.Tensor:
+    """The same content on twice the volume."""
+    return torch.cat([x, x], 2)
+
+
+@pytest.mark.parametrize(("kind", "head"), ON_OUTPUTS)
+def test_no_term_on_outputs_grows_with_the_number_of_voxels(kind: Any, head: Any) -> None:
+    teacher, student = (random(2, head.out_channels, 6, 5, 4, seed=seed) for seed in (0, 1))
+    label = one_with_enhancement()
+    small, large = (
+        kind()(Outputs(change(student), head), Outputs(change(teacher), head), Batch(*[change(label)] * 3, 1.0))
+        for change in (torch.clone, twice)
     )
-    torch.testing.assert_close(once, twice, rtol=1e-4, atol=1e-5)
-    regions = (random(1, 3, 4, 4, 4, seed=2) > 0).float()
-    segmentation = SegmentationLoss(head)
-    torch.testing.assert_close(
-        segmentation(logits[0], regions), segmentation(doubled[0], torch.cat([regions] * 2, 2)), rtol=1e-4, atol=1e-5
-    )
+    assert (small > 0).all()
+    torch.testing.assert_close(small, large, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_the_segmentation_loss_does_not_grow_with_the_number_of_voxels(head: Any) -> None:
+    logits, regions = random(2, head.out_channels, 6, 5, 4), one_with_enhancement()
+    loss = SegmentationLoss(head)
+    torch.testing.assert_close(loss(logits, regions), loss(twice(logits), twice(regions)), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("head", [RegionsHead(), LabelsHead()])

@@ -132,6 +132,19 @@ def test_a_grid_that_grew_runs_what_is_new_and_forgets_nothing(tmp_path: Path) -
     assert entries(tmp_path)["baseline-0"]["state"] == "finished"
 
 
+def test_a_cell_of_another_setting_takes_the_place_of_its_namesake_and_runs_again_on_the_way_back(
+    tmp_path: Path,
+) -> None:
+    run(Fake(tmp_path))
+    other = Fake(tmp_path)
+    run(other, [cell("baseline-0", signature="other")])
+    assert other.started == ["baseline-0"]
+    assert {entry["state"] for entry in entries(tmp_path).values()} == {"finished"}
+    back = Fake(tmp_path)
+    run(back)
+    assert back.started == ["baseline-0"]  # its command finds the run that is finished
+
+
 def test_a_cell_that_fails_is_named_with_log_and_command_and_the_rest_go_on(tmp_path: Path) -> None:
     runner = Fake(tmp_path, wrong=lambda cell: "exit status 2" if cell == "teacher-0" else "")
     log = tmp_path / "logs" / "teacher-0.log"
@@ -152,6 +165,23 @@ def test_a_cell_that_fails_is_named_with_log_and_command_and_the_rest_go_on(tmp_
     again = Fake(tmp_path)
     assert run(again).complaint == ""
     assert again.started == ["teacher-0", "kdnet-0"]
+
+
+def test_a_cell_whose_note_is_missing_is_failed_with_what_is_missing_and_the_rest_go_on(tmp_path: Path) -> None:
+    """A job's note may be seen late where machines share a file system."""
+
+    class Late(Fake):
+        def ended(self, timeout_s: float) -> dict[str, str]:
+            ended = super().ended(timeout_s)
+            if "teacher-0" in ended:
+                (tmp_path / "logs" / "teacher-0.run").unlink()
+            return ended
+
+    outcome = run(Late(tmp_path))
+    assert outcome.finished == 3
+    assert "teacher-0.run is missing" in outcome.complaint
+    assert entries(tmp_path)["kdnet-0"]["state"] == "blocked"
+    assert run(Fake(tmp_path)).finished == 5
 
 
 def test_ctrl_c_stops_what_runs_and_the_same_command_continues(tmp_path: Path) -> None:

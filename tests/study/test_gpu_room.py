@@ -8,6 +8,7 @@ import pytest
 
 from kd_monai.study import gpu_room
 from kd_monai.study.gpu_room import ASK_S, SETTLE_S, GpuRoom, visible_gpus
+from kd_monai.study.workers import Workers, _Worker
 
 
 @pytest.fixture
@@ -53,8 +54,21 @@ def test_a_gpu_that_cannot_be_asked_has_room(monkeypatch: pytest.MonkeyPatch, tm
 def test_cells_are_dealt_to_the_gpus_that_programs_see(smi: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     smi.write_text("0\n1\n")
     assert visible_gpus(None) == visible_gpus("cuda") == ["0", "1"]
-    assert visible_gpus("cpu") == visible_gpus("cuda:1") == []
+    assert visible_gpus("cpu") == []
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
     assert visible_gpus(None) == ["3"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert visible_gpus(None) == []
+
+
+def test_a_gpu_that_is_named_is_the_one_asked_for_room(smi: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    smi.write_text("0\n1\n")
+    assert (visible_gpus("cuda:0"), visible_gpus("cuda:1"), visible_gpus("cuda:2")) == (["0"], ["1"], [])
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2, 3")
+    assert visible_gpus("cuda:1") == ["3"]
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    workers = Workers(4, visible_gpus("cuda:1"), lambda gpu, running: gpu == "3" and running < 1)
+    assert workers.free
+    workers._workers[0] = _Worker(process=None, cell="busy")  # type: ignore[arg-type]
+    assert not workers.free
+    assert workers.environment(0) == {}  # in a process that saw this GPU alone, it would be cuda:0

@@ -59,6 +59,21 @@ def test_an_expression_may_count_epochs(tmp_path: Path) -> None:
     assert run_folder(tmp_path, config={**CONFIG, "epochs": "$2 * 3"}).config["epochs"] == "$2 * 3"
 
 
+@pytest.mark.parametrize(("device", "threads", "warned"), [("cpu", 3, True), ("cpu", 2, False), ("cuda", 3, False)])
+def test_a_cpu_run_that_goes_on_with_another_number_of_threads_says_so(
+    device: str, threads: int, warned: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    for number in (2, threads):
+        monkeypatch.setattr(torch, "get_num_threads", lambda number=number: number)
+        run = run_folder(tmp_path, device=device, precision="fp32")
+        run.open()
+        assert json.loads((run.path / "run.json").read_text())["torch_threads"] == number
+        run.fail()
+    assert ("had 2 and goes on with 3" in caplog.text) == warned
+    assert ("OMP_NUM_THREADS=2 keeps them" in caplog.text) == warned
+
+
 def test_a_teacher_is_named_by_its_role(tmp_path: Path) -> None:
     assert run_folder(tmp_path, role="teacher", method="baseline").path.name.startswith("teacher-fold0-")
 

@@ -118,4 +118,5 @@ class Holistic(nn.Module):
 
 
 def _regions(outputs: Outputs) -> Tensor:
+    """Probabilities of TC, WT and ET, ``B 3 H W D``, float32, of logits ``B C H W D`` of either head."""
     return outputs.head.region_probabilities(outputs.logits.float())

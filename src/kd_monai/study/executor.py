@@ -131,11 +131,14 @@ class _Execution:
 
     def _end(self, name: str, wrong: str) -> None:
         del self.since[name]
-        if not wrong:
-            self.ledger.finish(name)
-        else:
+        if wrong:
             said = last_error(self.ledger.log(name))
             self.ledger.set(name, "failed", message=f"{said} ({wrong})" if said else wrong)
+            return
+        try:
+            self.ledger.finish(name)
+        except ValueError as error:  # another machine's file system may show a job's note late
+            self.ledger.set(name, "failed", message=str(error))
 
     def _count(self) -> Counter[str]:
         return Counter(self.ledger.state(name) for name in self.cells)

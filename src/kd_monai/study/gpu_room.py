@@ -15,16 +15,17 @@ RESERVE = 1.2
 
 
 def visible_gpus(device: str | None) -> list[str]:
-    """Ids of the GPUs that cells may be dealt to; none on a CPU, and none where ``device`` names one GPU.
+    """Ids of the GPUs that cells may run on: all that a program sees, or the one that ``device`` names; none on a CPU.
 
-    CUDA_VISIBLE_DEVICES counts, as it does for every program.
+    CUDA_VISIBLE_DEVICES counts, as it does for every program: with ``2,3``, ``cuda:1`` is 3.
     """
-    if device not in (None, "cuda"):
+    kind, _, number = (device or "cuda").partition(":")
+    if kind != "cuda":
         return []
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if named is not None:
-        return [name.strip() for name in named.split(",") if name.strip()]
-    return [line.strip() for line in _ask("index") or []]
+    listed = named.split(",") if named is not None else _ask("index") or []
+    ids = [name.strip() for name in listed if name.strip()]
+    return ids[int(number) :][:1] if number else ids
 
 
 class GpuRoom:

@@ -17,7 +17,9 @@ class Ledger:
     """The cells of a study in ``OUT/study.json``, written whole and atomically at every change.
 
     It says where a cell's run is; whether that run is finished, its folder says. Folders are named relative to ``OUT``,
-    so that a copy of it elsewhere goes on. Cells of other grids in the same ``OUT`` are kept.
+    so that a copy of it elsewhere goes on. Cells of other grids in the same ``OUT`` are kept under their names. A cell
+    of another recipe, network or setting takes the place of its namesake; back at the first one, the command of each
+    cell finds its finished run by the run's own key, within seconds.
 
     Args:
         out: folder of the runs.

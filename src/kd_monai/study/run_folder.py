@@ -126,6 +126,7 @@ class RunFolder:
             "n_subjects": self.config.get("n_subjects"),
             "device": str(device),
             "precision": facts["precision"],
+            "torch_threads": torch.get_num_threads(),
             "inner_fold": inner_fold,
             "unlabelled": datalist.unlabelled.identity,
             "n_unlabelled": len(datalist.unlabelled.entries),
@@ -185,13 +186,24 @@ class RunFolder:
         self._end_if_finished()  # by another process, since the first look
         if self.force and self.path.exists():
             self._set_aside()
-        resuming = (self.path / "run.json").is_file()
+        earlier = self._read()
+        self._compare_threads(earlier)
         self.path.mkdir(exist_ok=True)
         (self.path / "config.yaml").write_text(yaml.safe_dump(self.config, sort_keys=False))
         self.datalist.write_split(self.path / "split.json")
         self._write(status="RUNNING")
         atexit.register(self._left)
-        logger.info("%s %s", "Continuing" if resuming else "Writing", self.path)
+        logger.info("%s %s", "Continuing" if earlier else "Writing", self.path)
+
+    def _compare_threads(self, earlier: Mapping[str, Any]) -> None:
+        """They are no part of the key: a run goes on with another number too, and says so."""
+        before, now = earlier.get("torch_threads"), self.record["torch_threads"]
+        if before not in (None, now) and torch.device(self.record["device"]).type == "cpu":
+            logger.warning(
+                "The number of threads decides the last bits of a CPU training; %s had %d and goes on with %d: the "
+                "last bits differ from those of an undisturbed run. OMP_NUM_THREADS=%d keeps them.",
+                self.path, before, now, before,
+            )  # fmt: skip
 
     def _end_if_finished(self) -> None:
         if not self.force and self.finished:

@@ -16,7 +16,7 @@ from kd_monai.tracking import Tracker
 
 
 class ScoredRun:
-    """Collect the scores of a run's test cases, then write ``cases.csv`` and ``thresholds.json``, and tell MLflow.
+    """Collect the scores of a run's test cases, then write ``thresholds.json``, tell MLflow, and write ``cases.csv``.
 
     Args:
         folder: the run's folder.
@@ -66,12 +66,15 @@ class ScoredRun:
         self._rows.append(row)
 
     def finish(self) -> None:
-        """Write the table atomically, and log table and means to the run."""
+        """Log means and table to the run, and write the table, atomically.
+
+        The table says that the run is scored: whatever ends the process before it is written, the next launch scores
+        again, and MLflow has the means by then.
+        """
         cases = cases_frame(self._rows)
         path = self.folder / "cases.csv"
         chosen = self.thresholds.chosen
         write_json(self.folder / "thresholds.json", {"thresholds": chosen, "n_val": self.thresholds.n_cases})
-        write_cases(cases, path)
         summary = summarise(cases, (*SUMMARY_ROWS, *MORE_ROWS))
         tracker = Tracker.reopen(self.folder)
         means = {
@@ -80,6 +83,7 @@ class ScoredRun:
         }
         means |= {f"test/threshold_{region}": value for region, value in chosen.items()}
         tracker.log_metrics(means, replace=True)
+        write_cases(cases, path)
         tracker.log_table(path)
         tracker.log_durations()
         tracker.close()

@@ -33,7 +33,8 @@ def seconds_left(
 
 
 def clock(seconds: float) -> str:
-    """
+    """Seconds as a reader of clocks says them: to the second up to a minute and a half, else to the minute.
+
     >>> clock(59), clock(100), clock(3720)
     ('59 s', '2 min', '1 h 02 min')
     """
@@ -52,7 +53,8 @@ class StudyLine:
         self._width = 0
 
     def show(self, total: int, counts: Mapping[str, int], running: Sequence[str], left_s: float | None) -> None:
-        """
+        """Say how many cells are finished, failed and blocked, which run, and the time so far and left.
+
         Args:
             total: number of cells.
             counts: of cells by state.

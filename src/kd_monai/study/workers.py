@@ -32,7 +32,8 @@ class Workers:
 
     Args:
         jobs: processes at most.
-        gpus: ids of the GPUs that the processes are dealt to; empty where the cells choose.
+        gpus: ids of the GPUs that the processes are dealt to; a single one is where the cells' own device already is;
+            empty on a CPU.
         has_room: whether a GPU takes one more cell beside a number of running ones.
     """
 
@@ -48,7 +49,7 @@ class Workers:
         more = {}
         if self.jobs > 1 and "OMP_NUM_THREADS" not in os.environ:
             more["OMP_NUM_THREADS"] = str(threads_each(self.jobs))
-        if self.gpus:
+        if len(self.gpus) > 1:
             more["CUDA_VISIBLE_DEVICES"] = self.gpus[place % len(self.gpus)]
         return more
 
