@@ -46,7 +46,7 @@ def write_run(
         "seed": seed, "recipe": "study", "run_key": f"{role}-{fold}-{seed}" if role == "teacher" else key,
         "teacher_key": f"teacher-{fold}-{seed}" if role == "student" else None, "data_digest": "d" * 64,
         "split_digest": "5" * 64, "labels": "brats2018", "n_subjects": n_subjects, "n_train": n_subjects or FULL,
-        "spacing_mm": 2.0, "status": "FINISHED",
+        "n_val": 3, "spacing_mm": 2.0, "status": "FINISHED",
     } | record  # fmt: skip
     folder = out / f"{method}_{modality}-fold{fold}-{len(list(out.iterdir()))}"
     folder.mkdir()
