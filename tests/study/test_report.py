@@ -20,6 +20,8 @@ from kd_monai.study.label_efficiency import efficiency_words, label_efficiency
 from kd_monai.study.readme_results import BEGIN, END, write_results
 from kd_monai.study.report import Report, report
 from kd_monai.study.report_metrics import report_metrics
+from kd_monai.study.report_rows import report_rows
+from kd_monai.study.report_words import report_words
 from kd_monai.study.table import Table
 from kd_monai.tracking import Tracker
 from kd_monai.tracking.names import check_name
@@ -91,13 +93,15 @@ def test_the_endpoint_of_one_modality_is_its_own(out: Path, found: Report) -> No
 
 
 def test_p_is_corrected_over_the_methods_of_a_family(found: Report) -> None:
-    students = found.rows[found.rows.role == "student"]
-    for _, family in students.groupby(["modality", "metric", "region"]):
-        p = family.p_wilcoxon.dropna().astype(float).sort_values()
-        if len(p) == 2:
-            corrected = family.p_holm[p.index].astype(float)
-            assert corrected.iloc[0] == pytest.approx(min(1, 2 * p.iloc[0]))
-            assert corrected.iloc[1] == pytest.approx(min(1, max(2 * p.iloc[0], p.iloc[1])))
+    students = found.rows[(found.rows.role == "student") & found.rows.p_wilcoxon.notna()]
+    families = [family for _, family in students.groupby(["modality", "metric", "region"])]
+    assert len(families) > 50
+    for family in families:
+        p = family.p_wilcoxon.astype(float).sort_values()
+        assert len(p) == 2
+        corrected = family.p_holm[p.index].astype(float)
+        assert corrected.iloc[0] == pytest.approx(min(1, 2 * p.iloc[0]))
+        assert corrected.iloc[1] == pytest.approx(min(1, max(2 * p.iloc[0], p.iloc[1])))
     assert found.rows[found.rows.role != "student"].p_holm.isna().all()
 
 
@@ -107,6 +111,34 @@ def test_calibration_and_costs_have_rows(found: Report) -> None:
     assert row_of(found.rows, "kdnet", "t1ce", "brier", "TC")["wins"] > 12
     assert row_of(found.rows, "kdnet", "t1ce", "seconds_per_step", "")["mean"] == pytest.approx(0.25)
     assert row_of(found.rows, "kdnet", "t1ce", "peak_memory_mib", "")["mean"] == pytest.approx(550)
+
+
+def test_a_teachers_calibration_is_of_other_voxels_and_not_compared(found: Report) -> None:
+    teacher, student = (row_of(found.rows, arm, "t1ce", "ece", "WT") for arm in ("teacher", "kdnet"))
+    assert teacher["mean"] > 0
+    assert np.isnan(teacher["diff"])
+    assert student["diff"] < 0
+    assert np.isnan(student["teacher_diff"])
+    assert pd.isna(student["gap_closed"])
+    assert row_of(found.rows, "teacher", "t1ce", region="WT")["diff"] > 0
+
+
+def test_notes_say_what_calibration_holm_and_memory_are_of(found: Report) -> None:
+    said = " ".join(found.text.split())
+    assert "a teacher's has other voxels than its students', so no difference is taken" in said
+    assert "one that changes what a student shares with its baseline has tables and a correction of its own" in said
+    assert "with what earlier cells of a study left in the same process: it depends on their order" in said
+
+
+def test_a_run_that_is_missing_is_named_though_folds_and_seeds_are_the_same(tmp_path: Path) -> None:
+    for fold, seed in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        write_run(tmp_path, "baseline", fold=fold, seed=seed, n=2)
+        if (fold, seed) != (1, 1):
+            write_run(tmp_path, "teacher", fold=fold, seed=seed, n=2)
+            write_run(tmp_path, "kdnet", fold=fold, seed=seed, n=2)
+    (group,) = group_runs(find_runs(tmp_path)[0])
+    (said,) = [word for word in report_words(report_rows(group)) if word.startswith("Not finished")]
+    assert "on t1ce: teacher lacks fold 1 seed 1; kdnet lacks fold 1 seed 1." in said
 
 
 def test_an_interval_with_zero_in_it_is_put_in_words(found: Report) -> None:
@@ -199,7 +231,7 @@ def test_a_study_that_is_not_finished_is_reported_as_far_as_it_is(tmp_path: Path
     write_run(tmp_path, "baseline", "t1", seed=1)
     text = " ".join(report(tmp_path).text.split())
     assert f"{unscored.name} has no cases.csv" in text
-    assert "Not finished: kdnet on t1 has fold 0 and seed 0, its baseline fold 0 and seed 0 1" in text
+    assert "Not finished on t1: kdnet lacks fold 0 seed 1." in text
     assert "Missing: an evaluated teacher beside t1, so no closed gap is given." in text
     assert "hinton (t1ce) was evaluated before calibration and chosen thresholds were" in text
     assert "kdnet on t1: +" in text
