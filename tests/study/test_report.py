@@ -15,6 +15,7 @@ from scipy.stats import wilcoxon
 
 from kd_monai.metrics import case_values, endpoint, read_cases
 from kd_monai.study.evaluated_run import find_runs
+from kd_monai.study.figures.curves import curves_figure
 from kd_monai.study.group import group_runs
 from kd_monai.study.label_efficiency import efficiency_words, label_efficiency
 from kd_monai.study.readme_results import BEGIN, END, write_results
@@ -37,11 +38,14 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("study")
     for fold in (0, 1):
         for seed in (0, 1):
-            write_run(out, "teacher", fold=fold, seed=seed, lift=0.04)
+            teacher = write_run(out, "teacher", fold=fold, seed=seed, lift=0.04)
+            write_journal(teacher, [0.3], [600.0], dice=[0.5, 0.7 + 0.1 * fold])
             for modality in ("t1ce", "flair"):
                 for method, lift in LIFTS.items():
                     folder = write_run(out, method, modality, fold, seed, lift)
-                    write_journal(folder, [0.2 + lift] * 3, [500.0 + 1000 * lift] * 3)
+                    write_journal(
+                        folder, [0.2 + lift] * 3, [500.0 + 1000 * lift] * 3, dice=[0.3 + lift, 0.4 + 0.1 * fold]
+                    )
     return out
 
 
@@ -130,6 +134,20 @@ def test_notes_say_what_calibration_holm_and_memory_are_of(found: Report) -> Non
     assert "with what earlier cells of a study left in the same process: it depends on their order" in said
 
 
+def test_training_curves_stand_beside_the_teachers_in_every_modality(out: Path) -> None:
+    (group,) = group_runs(find_runs(out)[0])
+    figure = curves_figure(group, "")
+    assert figure is not None
+    assert [axis.get_title() for axis in figure.axes] == ["T1ce", "FLAIR"]
+    assert [text.get_text() for text in figure.legends[0].texts] == ["teacher", "baseline", "hinton", "kdnet"]
+    for axis in figure.axes:
+        lines = {str(line.get_label()): line for line in axis.lines if not str(line.get_label()).startswith("_")}
+        assert list(lines) == ["teacher", "baseline", "hinton", "kdnet"]
+        assert len(axis.lines) == 4 * (4 + 1)  # two folds of two seeds, and their mean
+        np.testing.assert_allclose(lines["teacher"].get_xydata(), [[2, 50], [4, 75]])
+        np.testing.assert_allclose(lines["kdnet"].get_ydata(), [35, 45])
+
+
 def test_a_run_that_is_missing_is_named_though_folds_and_seeds_are_the_same(tmp_path: Path) -> None:
     for fold, seed in ((0, 0), (0, 1), (1, 0), (1, 1)):
         write_run(tmp_path, "baseline", fold=fold, seed=seed, n=2)
@@ -174,7 +192,8 @@ def test_terminal_text_fits_100_columns(found: Report) -> None:
 
 
 def test_files_are_written_and_the_figures_can_be_read(found: Report) -> None:
-    assert [file.name for file in found.files] == ["report.md", "report.csv", "forest.png", "dice.png"]
+    names = ["report.md", "report.csv", "forest.png", "dice.png", "curves.png"]
+    assert [file.name for file in found.files] == names
     assert len(pd.read_csv(found.folder / "report.csv")) == len(found.rows)
     for file in found.files[2:]:
         picture = imread(file)
