@@ -46,7 +46,7 @@ def write_run(
         "seed": seed, "recipe": "study", "run_key": f"{role}-{fold}-{seed}" if role == "teacher" else key,
         "teacher_key": f"teacher-{fold}-{seed}" if role == "student" else None, "data_digest": "d" * 64,
         "split_digest": "5" * 64, "labels": "brats2018", "n_subjects": n_subjects, "n_train": n_subjects or FULL,
-        "spacing_mm": 2.0, "status": "FINISHED",
+        "n_val": 3, "spacing_mm": 2.0, "status": "FINISHED",
     } | record  # fmt: skip
     folder = out / f"{method}_{modality}-fold{fold}-{len(list(out.iterdir()))}"
     folder.mkdir()
@@ -72,11 +72,20 @@ def write_run(
     return folder
 
 
-def write_journal(folder: Path, seconds: list[float], mib: list[float], device: str = "cpu", **params: str) -> None:
-    """What a training tells of its cost."""
+def write_journal(
+    folder: Path,
+    seconds: list[float],
+    mib: list[float],
+    device: str = "cpu",
+    dice: list[float] | None = None,
+    **params: str,
+) -> None:
+    """What a training tells of its cost and, every second epoch, of its validation."""
     told = {"device": device, "torch_threads": "1", "cpu": "A Processor", "cuda": "A GPU", "cpu_count": "2"} | params
     lines: list[dict[str, Any]] = [{"op": "run", "id": "1"}, {"op": "params", "values": told}]
     for epoch, (second, peak) in enumerate(zip(seconds, mib, strict=True), 1):
         values = {"train/seconds_per_step": second, "cost/peak_memory_mib": peak}
         lines.append({"op": "metrics", "step": epoch, "values": values, "parent": False})
+    for i, value in enumerate(dice or [], 1):
+        lines.append({"op": "metrics", "step": 2 * i, "values": {"val/dice_mean": value}, "parent": False})
     (folder / "journal.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))

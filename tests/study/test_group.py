@@ -197,6 +197,16 @@ def test_a_teacher_of_students_of_two_settings_stands_with_both(tmp_path: Path) 
     assert [len(titles) for titles in tables(tmp_path)] == [2, 2]
 
 
+def test_a_teacher_whose_students_are_not_evaluated_yet_stands_with_those_of_other_folds(tmp_path: Path) -> None:
+    for fold in (0, 1):
+        write(tmp_path, "teacher", fold=fold, key=f"t{fold}", width=16)
+    write(tmp_path, "teacher", fold=2, key="t2", width=32)
+    write(tmp_path, "student", taught_by="t0")
+    found = {tuple(pool.title for pool in group.pools): group for group in group_runs(find_runs(tmp_path)[0])}
+    assert len(found) == 2
+    assert found["teacher t1-t1ce-t2-flair", "student kdnet t1ce"].pools[0].folds == [0, 1]
+
+
 def test_the_teacher_of_all_subjects_stands_with_the_students_of_few(tmp_path: Path) -> None:
     write(tmp_path, "teacher", key="all")
     write(tmp_path, "teacher", key="few", n_subjects=4)

@@ -71,12 +71,18 @@ class EvaluatedRun:
         return self.record.get(key, self.config.get(key))
 
 
-def _of_inner_fold(folder: Path) -> bool:
+def _record(folder: Path) -> dict[str, Any]:
     try:
         record = json.loads((folder / "run.json").read_text())
     except ValueError:
-        return False  # whoever reads it says what is wrong
-    return isinstance(record, dict) and record.get("inner_fold") is not None
+        return {}  # `EvaluatedRun.read` says what is wrong
+    return record if isinstance(record, dict) else {}
+
+
+def records_by_key(out: Path) -> dict[str, dict[str, Any]]:
+    """``run.json`` of every run of an output folder by its run key, those of inner folds and without scores too."""
+    records = [_record(file.parent) for file in sorted(out.glob("*/run.json"))]
+    return {record["run_key"]: record for record in records if "run_key" in record}
 
 
 def find_runs(out: Path, runs: Sequence[Path] | None = None) -> tuple[list[EvaluatedRun], list[str]]:
@@ -100,7 +106,7 @@ def find_runs(out: Path, runs: Sequence[Path] | None = None) -> tuple[list[Evalu
         )
     found, remarks = [], []
     for folder in folders:
-        if _of_inner_fold(folder):
+        if _record(folder).get("inner_fold") is not None:
             continue
         if not (folder / "cases.csv").is_file():
             remarks.append(f"{folder.name} has no cases.csv and is left out: evaluate it (make evaluate OUT={out}).")

@@ -42,7 +42,8 @@ def group_runs(runs: Iterable[EvaluatedRun]) -> list[Group]:
     """Runs pooled over folds and seeds, apart for each study and shared setting.
 
     A teacher stands beside the students that it taught, whatever its own setting, and a fixed mask in all groups of its
-    study: neither is a network that shares the student's setting.
+    study: neither is a network that shares the student's setting. A teacher whose students have not been evaluated
+    stands where those of its setting do that taught in other folds and seeds.
 
     Raises:
         ValueError: runs of one pool that do not belong together; see `pool_runs`.
@@ -53,11 +54,17 @@ def group_runs(runs: Iterable[EvaluatedRun]) -> list[Group]:
         if run.record["role"] in ("baseline", "student"):
             trained.setdefault(group_key(run), []).append(run)
     groups = {key: list(members) for key, members in trained.items()}
-    for run in runs:
-        if run.record["role"] == "teacher":
-            homes = {key for key, members in trained.items() if _taught(run, members)} | {group_key(run)} & set(trained)
-            for key in homes or {group_key(run)}:
-                groups.setdefault(key, []).append(run)
+    teachers = [run for run in runs if run.record["role"] == "teacher"]
+    homes = [
+        {key for key, members in trained.items() if _taught(run, members)} | {group_key(run)} & set(trained)
+        for run in teachers
+    ]
+    alike: dict[Key, set[Key]] = {}
+    for run, keys in zip(teachers, homes, strict=True):
+        alike.setdefault((study_of(run), digest(setting_of(run))), set()).update(keys)
+    for run, keys in zip(teachers, homes, strict=True):
+        for key in keys or alike[study_of(run), digest(setting_of(run))] or {group_key(run)}:
+            groups.setdefault(key, []).append(run)
     for run in runs:
         if run.record["role"] == "fixed_mask":
             for key in [key for key in groups if key[:-1] == study_of(run)] or [group_key(run)]:

@@ -30,13 +30,15 @@ ALL = "all"
 """Modality of the rows over all modalities."""
 ENDPOINT = "endpoint"
 """Region of the rows of the primary endpoint."""
+CALIBRATION = ("ece", "brier")
+"""Over the voxels where a modality that the network reads is not 0: a teacher's and a baseline's are not the same."""
 _LEFT_OUT = ("sensitivity", "specificity")
 _REPORTED = [row for row in (*SUMMARY_ROWS, *MORE_ROWS) if row[0] not in _LEFT_OUT]
 
 COLUMNS = [
     "arm", "role", "method", "modality", "over", "metric", "region", "mean", "std", "n", "n_empty", "diff", "ci_low",
     "ci_high", "n_paired", "p_wilcoxon", "p_holm", "wins", "losses", "ties", "gap_closed", "teacher_diff",
-    "teacher_ci_low", "teacher_ci_high", "n_train", "folds", "seeds", *GROUP_KEYS, "setting", "variant",
+    "teacher_ci_low", "teacher_ci_high", "n_train", "folds", "seeds", "runs", *GROUP_KEYS, "setting", "variant",
 ]  # fmt: skip
 _COUNTS = ["n", "n_empty", "n_paired", "wins", "losses", "ties"]
 
@@ -49,7 +51,8 @@ def report_rows(group: Group) -> pd.DataFrame:
     ``teacher_*`` and ``gap_closed`` as in ``comparison.csv``. Region ``endpoint``: the primary endpoint, of one
     modality and, as modality ``all``, of those in ``over`` together; its interval draws a subject with all modalities
     and regions. Metrics ``seconds_per_step`` and ``peak_memory_mib`` are means over runs. ``n_train``: labelled
-    subjects to train on, the mean over folds. What is unknown or does not apply is empty.
+    subjects to train on, the mean over folds. ``runs``: ``<fold>/<seed>`` of each. Calibration is not compared with a
+    teacher's (see `CALIBRATION`). What is unknown or does not apply is empty.
     """
     arms = arms_of(group)
     rows: list[dict[str, Any]] = []
@@ -59,9 +62,10 @@ def report_rows(group: Group) -> pd.DataFrame:
             row = {**shared, **{str(key): value for key, value in summary.items()}}
             if not row["n"]:
                 continue  # an older evaluation wrote no such column
-            if arm.baseline is not None:
-                metric, region = row["metric"], row["region"]
-                found = contrast(arm.pool, arm.baseline, arm.teacher, metric, region)
+            metric, region = row["metric"], row["region"]
+            if arm.baseline is not None and not (arm.role == "teacher" and metric in CALIBRATION):
+                teacher = None if metric in CALIBRATION else arm.teacher
+                found = contrast(arm.pool, arm.baseline, teacher, metric, region)
                 if found is not None:
                     row |= _compared(found, _test(arm.pool, arm.baseline, metric, region))
             rows.append(row)
@@ -90,6 +94,7 @@ def _described(group: Group, arms: Sequence[Arm]) -> dict[str, Any]:
         "n_train": float(np.mean([arm.n_train for arm in arms])),
         "folds": " ".join(folds),
         "seeds": " ".join(seeds),
+        "runs": " ".join(sorted({f"{run.record['fold']}/{run.record['seed']}" for run in runs})),
         **group.facts,
         "variant": first.pool.variant if len(arms) == 1 else "",
     }

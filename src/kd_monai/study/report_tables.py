@@ -116,8 +116,9 @@ def _explained(found: pd.DataFrame) -> str:
     on = f" on {' or '.join(map(str, sorted(n)))} subjects" if len(n) else ""
     return (
         f"Differences are paired{on}, with a 95 % bootstrap interval over subjects (seeds averaged first); p: "
-        "Wilcoxon's signed-rank test, Holm: corrected over the methods; +/-/=: subjects that are better, worse, equal; "
-        "not shown: the interval contains zero."
+        "Wilcoxon's signed-rank test, Holm: corrected over the methods of this recipe, number of subjects and setting "
+        "(one that changes what a student shares with its baseline has tables and a correction of its own); +/-/=: "
+        "subjects that are better, worse, equal; not shown: the interval contains zero."
     )
 
 
@@ -180,7 +181,9 @@ def _calibration(rows: pd.DataFrame, modality: str) -> Table:
         cells,
         [
             "Expected calibration error in 15 bins of equal width and Brier score, over the brain's voxels of each "
-            "subject, means over subjects. ↓ or ↑: lower or higher than the baseline, the 95 % interval without zero."
+            "subject, means over subjects. ↓ or ↑: lower or higher than the baseline, the 95 % interval without zero. "
+            "The brain is where a modality that the network reads is not 0: a teacher's has other voxels than its "
+            "students', so no difference is taken."
         ],
     )
 
@@ -223,8 +226,8 @@ def _costs(rows: pd.DataFrame, modality: str) -> Table:
         ["s a step", "x baseline", "peak MiB", "x baseline"],
         cells,
         [
-            "Seconds a step: the median over epochs, other jobs of the machine included. Memory: allocated on a GPU, "
-            "resident on a CPU."
+            "Seconds a step: the median over epochs, other jobs of the machine included. Memory: allocated on a GPU; "
+            "on a CPU resident, with what earlier cells of a study left in the same process: it depends on their order."
         ],
     )
 

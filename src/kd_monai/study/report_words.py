@@ -75,15 +75,19 @@ def _missing(rows: pd.DataFrame) -> list[str]:
 
 
 def _unequal(endpoints: pd.DataFrame) -> list[str]:
-    """Students that were trained on other folds or seeds than their baseline."""
+    """Teachers, baselines and students that lack a fold and seed which another of the same modality has."""
     words = []
     for modality, own in endpoints.groupby("modality", sort=False):
-        baselines = set(zip(own.folds[own.role == "baseline"], own.seeds[own.role == "baseline"], strict=True))
-        for row in own[own.role == "student"].to_dict("records"):
-            if len(baselines) == 1 and (row["folds"], row["seeds"]) not in baselines:
-                ((folds, seeds),) = baselines
-                words.append(
-                    f"Not finished: {row['arm']} on {modality} has fold {row['folds']} and seed {row['seeds']}, its "
-                    f"baseline fold {folds} and seed {seeds}; only shared subjects are compared."
-                )
+        runs = {row["arm"]: set(row["runs"].split()) for row in own.to_dict("records")}
+        every = set().union(*runs.values())
+        lacking = [
+            f"{arm} lacks " + ", ".join("fold {} seed {}".format(*run.split("/")) for run in sorted(every - has))
+            for arm, has in runs.items()
+            if every - has
+        ]
+        if lacking:
+            words.append(
+                f"Not finished on {modality}: {'; '.join(lacking)}. Only shared subjects are compared, and a subject's "
+                "mean is over the seeds that are there."
+            )
     return words

@@ -15,7 +15,8 @@ _MIB = 2**20
 class PeakMemory:
     """Largest memory since `restart`, in MiB: allocated by torch on a GPU, else resident in this process.
 
-    Linux can forget the highest mark of a process; elsewhere it is that of the process's whole life.
+    Linux can forget the highest mark of a process; elsewhere it is that of the process's whole life. Resident memory
+    includes what the process held before, such as an earlier training of a study's worker.
 
     Args:
         device: where the network runs.

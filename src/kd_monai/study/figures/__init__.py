@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from kd_monai.study.figures.canvas import save
+from kd_monai.study.figures.curves import curves_figure
 from kd_monai.study.figures.dice import dice_figure
 from kd_monai.study.figures.efficiency import efficiency_figure
 from kd_monai.study.figures.forest import forest_figure
@@ -31,8 +32,8 @@ def draw_figures(
         folder: where the files go.
 
     Returns:
-        The files: of each group ``forest`` and ``dice``; of groups that differ in the number of training subjects
-        ``gain`` and ``label_efficiency``. Names of several of a kind end in what tells them apart.
+        The files: of each group ``forest``, ``dice`` and ``curves``; of groups that differ in the number of training
+        subjects ``gain`` and ``label_efficiency``. Names of several of a kind end in what tells them apart.
     """
     for old in folder.glob("*.png"):
         old.unlink()
@@ -41,7 +42,11 @@ def draw_figures(
         n = f"-n{group.facts['n_subjects']}" if group.facts["n_subjects"] is not None else ""
         suffix = f"-{group.facts['recipe']}{n}-{group.facts['setting'][:4]}" if len(groups) > 1 else ""
         caption = f"{report_heading(group)}; {short_facts([group])}"
-        for name, figure in (("forest", forest_figure(rows, caption)), ("dice", dice_figure(group, caption))):
+        for name, figure in (
+            ("forest", forest_figure(rows, caption)),
+            ("dice", dice_figure(group, caption)),
+            ("curves", curves_figure(group, caption)),
+        ):
             drawn += [save(figure, folder / f"{name}{suffix}.png")] if figure else []
     families = [family_of(group) for group in groups]
     tried = list(dict.fromkeys(efficiency.family))

@@ -39,9 +39,11 @@ def title(figure: Figure, text: str, caption: str) -> None:
     figure.supxlabel(textwrap.fill(caption, characters), fontsize=8, color="0.3")
 
 
-def legend(figure: Figure, axis: Axes) -> None:
-    """The lines of one panel, named beside the last."""
-    figure.legend(*axis.get_legend_handles_labels(), loc="outside right upper", fontsize=8, frameon=False)
+def legend(figure: Figure) -> None:
+    """The labelled lines of all panels, each name once, beside the last panel."""
+    lines = {name: line for axis in figure.axes for line, name in zip(*axis.get_legend_handles_labels(), strict=True)}
+    names = [shortened(name) for name in lines]
+    figure.legend(lines.values(), names, loc="outside right upper", fontsize=8, frameon=False)
 
 
 def line_styles(names: Sequence[str]) -> dict[str, tuple[str, str, str]]:

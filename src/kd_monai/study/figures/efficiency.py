@@ -5,50 +5,53 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
-from kd_monai.study.figures.canvas import BLACK, TITLES, legend, line_styles, panels, shortened, title
+from kd_monai.study.figures.canvas import BLACK, TITLES, legend, line_styles, panels, title
+from kd_monai.study.label_efficiency import EVERY
 from kd_monai.study.report_tables import all_first
 
 
 def efficiency_figure(rows: pd.DataFrame, caption: str) -> Figure | None:
-    """A panel for all modalities together and one for each; None without a student.
+    """A panel for all modalities together and one for each; None without a student that cost two numbers of labels.
 
     Args:
         rows: of one family, as `label_efficiency` gives them.
         caption: what they were measured on.
     """
     students = rows[rows.role == "student"]
-    students = students[students.groupby(["arm", "modality"]).n_train.transform("nunique") > 1]
+    students = students[students.groupby(["arm", "modality"]).n_labelled.transform("nunique") > 1]
     if students.empty:
         return None
     modalities = all_first(students.modality)
     styles = line_styles(list(dict.fromkeys(students.arm)))
     figure, ((*axes,),) = panels(1, len(modalities), 2.9, 3.2, share="x")
-    numbers = sorted(rows.n_train.unique())
+    numbers = sorted(rows.n_labelled.dropna().unique())
     for axis, modality in zip(axes, modalities, strict=True):
         own = rows[rows.modality == modality]
-        base = own[own.role == "baseline"].sort_values("n_train")
-        axis.plot(base.n_train, 100 * base["mean"], "-", color=BLACK, marker="s", markersize=5, label="baseline")
+        base = own[own.role == "baseline"].sort_values("n_labelled")
+        axis.plot(base.n_labelled, 100 * base["mean"], "-", color=BLACK, marker="s", markersize=5, label="baseline")
         target = 100 * float(base["mean"].iloc[-1])
         axis.axhline(target, color=BLACK, linestyle="--", linewidth=1)
         reached = []
         for arm, (colour, marker, dash) in styles.items():
-            line = own[own.arm == arm].sort_values("n_train")
-            axis.plot(line.n_train, 100 * line["mean"], dash, color=colour, marker=marker, label=shortened(arm))
+            line = own[own.arm == arm].sort_values("n_labelled")
+            axis.plot(line.n_labelled, 100 * line["mean"], dash, color=colour, marker=marker, label=arm)
             reached += [(line[line["diff"] >= 0].head(1), colour)]
         bottom = axis.get_ylim()[0]
         for first, colour in reached:
-            fewer = first[first.n_train < numbers[-1]]  # with all of them it saves nothing
-            axis.vlines(fewer.n_train, bottom, 100 * fewer["mean"], linestyle=":", color=colour)
+            fewer = first[first.n_labelled < first.n_full]  # with all of them it saves nothing
+            axis.vlines(fewer.n_labelled, bottom, 100 * fewer["mean"], linestyle=":", color=colour)
         axis.set_ylim(bottom=bottom)
         axis.set_title(TITLES.get(modality, modality), fontsize=10)
         axis.set_xticks(numbers, [f"{n:.0f}" for n in numbers])
-        axis.set_xlabel("labelled training subjects", fontsize=9)
+        axis.set_xlabel("labelled subjects", fontsize=9)
     axes[0].set_ylabel("primary endpoint, Dice in %", fontsize=9)
-    legend(figure, axes[0])
+    legend(figure)
+    full = "all" if set(rows.against) == {EVERY} else "the most"
     title(
         figure,
-        "Labelled subjects that a student needs to match the baseline that has all",
-        f"{caption}. Dashed: the baseline with all. Dotted: the smallest number tried at which a student's mean is no "
-        "lower; intervals stand in report.md.",
+        f"Labelled subjects that a student needs to match the baseline that has {full}",
+        f"{caption}. Dashed: the baseline with {full}. Dotted: the smallest number tried at which a student's mean is "
+        "no lower; intervals stand in report.md. Labelled: what a student and its teacher were trained on, without the "
+        "validation part.",
     )
     return figure

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
-from kd_monai.study.figures.canvas import TITLES, legend, line_styles, panels, shortened, title
+from kd_monai.study.figures.canvas import TITLES, legend, line_styles, panels, title
 from kd_monai.study.report_rows import ENDPOINT
 from kd_monai.study.report_tables import all_first
 
@@ -32,13 +32,13 @@ def gain_figure(rows: pd.DataFrame, caption: str) -> Figure | None:
         for i, (arm, (colour, marker, dash)) in enumerate(styles.items()):
             own = found[(found.modality == modality) & (found.arm == arm)].sort_values("n_train")
             x, y = own.n_train + apart * (i - (len(styles) - 1) / 2), 100 * own["diff"]
-            axis.plot(x, y, dash, color=colour, marker=marker, markersize=5, label=shortened(arm))
+            axis.plot(x, y, dash, color=colour, marker=marker, markersize=5, label=arm)
             axis.vlines(x, 100 * own.ci_low, 100 * own.ci_high, color=colour, alpha=0.6)
         axis.set_title(TITLES.get(modality, modality), fontsize=10)
         axis.set_xticks(numbers, [f"{n:.0f}" for n in numbers])
         axis.set_xlabel("labelled training subjects", fontsize=9)
     axes[0].set_ylabel("student − baseline, Dice points", fontsize=9)
-    legend(figure, axes[0])
+    legend(figure)
     title(
         figure,
         "Gain in the primary endpoint against the number of training subjects",

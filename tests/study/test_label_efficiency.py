@@ -1,0 +1,114 @@
+"""Labelled subjects that a student with its teacher needs, from folders of evaluated runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from fake_runs import write_run
+
+from kd_monai.study.evaluated_run import find_runs
+from kd_monai.study.figures.efficiency import efficiency_figure
+from kd_monai.study.group import group_runs
+from kd_monai.study.label_efficiency import efficiency_tables, efficiency_words, label_efficiency
+
+
+def efficiency(out: Path) -> pd.DataFrame:
+    return label_efficiency(group_runs(find_runs(out)[0]))
+
+
+def write_arms(out: Path, numbers: tuple[int | None, ...], lift: float = 0.05, **student: Any) -> None:
+    for n in numbers:
+        write_run(out, "baseline", n_subjects=n)
+        write_run(out, "kdnet", lift=lift, n_subjects=n, **student)
+
+
+def test_labels_that_only_the_teacher_saw_count(tmp_path: Path) -> None:
+    write_run(tmp_path, "teacher")
+    write_arms(tmp_path, (None, 7))
+    rows = efficiency(tmp_path)
+    students = rows[rows.role == "student"].set_index("n_subjects")
+    assert students.n_train.to_dict() == {"all": 14, 7: 7}
+    assert students.n_labelled.to_dict() == {"all": 14, 7: 14}
+    assert (
+        "kdnet on t1ce: with 14 (7 its own, the others its teacher's) labelled subjects it matches the baseline "
+        in (said := efficiency_words(rows)[0])
+    )
+    assert "with all 14, which saves no labels, +" in said
+    assert efficiency_figure(rows, "") is None  # one number of labels is no curve
+
+
+def test_labels_of_cross_fitted_teachers_without_scores_count(tmp_path: Path) -> None:
+    whole = write_run(tmp_path, "teacher", n_subjects=10, run_key="whole")
+    inner = write_run(tmp_path, "teacher", n_subjects=10, run_key="inner", n_train=6, inner_fold="0/2")
+    for folder in (whole, inner):
+        (folder / "cases.csv").unlink()
+    write_arms(tmp_path, (None, 7), teacher_key="whole,inner")
+    rows = efficiency(tmp_path)
+    assert rows[rows.role == "student"].set_index("n_subjects").n_labelled.to_dict() == {"all": 14, 7: 10}
+
+
+@pytest.mark.parametrize("teacher", [None, {"fold": 1}, {"split_digest": "6" * 64}])
+def test_a_student_whose_teacher_is_not_here_is_left_out_and_told_so(tmp_path: Path, teacher: Any) -> None:
+    if teacher is not None:
+        write_run(tmp_path, "teacher", run_key="teacher-0-0", **{"fold": 0} | teacher)
+    write_arms(tmp_path, (None, 7))
+    rows = efficiency(tmp_path)
+    assert rows[rows.role == "student"].n_labelled.isna().all()
+    assert efficiency_words(rows)[0].startswith("Left out: kdnet on t1ce with N_SUBJECTS=7, all. Its teacher's run is")
+    (table,) = efficiency_tables(rows)
+    assert {row[0] for row in table.rows} == {"baseline"}
+
+
+def test_a_student_that_never_matches_is_told_so_and_what_is_not_counted(tmp_path: Path) -> None:
+    for n in (None, 4):
+        write_run(tmp_path, "teacher", n_subjects=n, run_key=f"teacher-{n}")
+        write_run(tmp_path, "baseline", n_subjects=n)
+        write_run(tmp_path, "kdnet", lift=-0.2, n_subjects=n, teacher_key=f"teacher-{n}")
+    said, not_counted = efficiency_words(efficiency(tmp_path))
+    assert "with none of 4, 14 labelled subjects does it match the baseline with all 14" in said
+    assert not_counted == (
+        "Not counted as labelled: the 3 validation subjects of each run, whose references choose its epoch and its "
+        "thresholds."
+    )
+
+
+def test_a_modality_with_fewer_folds_stays(tmp_path: Path) -> None:
+    for fold, n_train, modality in ((0, 14, "t1"), (0, 14, "t2"), (1, 10, "t1")):
+        for method in ("baseline", "kdnet"):
+            write_run(tmp_path, method, modality, fold, n=4, n_train=n_train)
+        write_run(tmp_path, "baseline", modality, fold, n=4, n_subjects=4)
+        if modality == "t1":
+            write_run(tmp_path, "teacher", fold=fold, n=4, n_train=n_train)
+    rows = efficiency(tmp_path)
+    every = rows[(rows.role == "student") & (rows.n_subjects == "all")].set_index("modality")
+    assert every.n_labelled.to_dict() == {"t1": 12, "t2": 14, "all": 12}
+    assert every.n_full.to_dict() == every.n_labelled.to_dict()
+
+
+def test_the_full_baselines_folds_that_a_student_lacks_do_not_make_it_look_cheap(tmp_path: Path) -> None:
+    for fold, n_train in ((0, 10), (1, 14)):
+        write_run(tmp_path, "baseline", fold=fold, n_train=n_train)
+    write_run(tmp_path, "teacher", n_train=10)
+    for n in (None, 4):
+        write_run(tmp_path, "kdnet", lift=0.05, n_subjects=n, n_train=10 if n is None else n)
+    rows = efficiency(tmp_path)
+    assert rows[rows.role == "student"].n_full.tolist() == [10, 10]
+    assert "which saves no labels" in efficiency_words(rows)[0]
+
+
+def test_a_baseline_that_has_not_all_is_not_said_to(tmp_path: Path) -> None:
+    for n in (4, 8):
+        write_run(tmp_path, "teacher", n_subjects=n, run_key=f"teacher-{n}")
+        write_run(tmp_path, "baseline", n_subjects=n)
+        write_run(tmp_path, "kdnet", lift=0.05, n_subjects=n, teacher_key=f"teacher-{n}")
+    rows = efficiency(tmp_path)
+    assert efficiency_words(rows)[0].startswith(
+        "kdnet on t1ce: with 4 labelled subjects it matches the baseline with 8, "
+    )
+    assert efficiency_tables(rows)[0].title.endswith("in points to the baseline with 8")
+    figure = efficiency_figure(rows, "")
+    assert figure is not None
+    assert "the baseline that has the most" in " ".join(figure.get_suptitle().split())
