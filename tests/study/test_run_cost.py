@@ -15,6 +15,9 @@ def test_cost_is_the_median_second_and_the_largest_memory(tmp_path: Path) -> Non
     found = run_cost(tmp_path)
     assert found is not None
     assert found[:2] == (0.5, 900)
+    assert math.isnan(found.minutes)
+    (tmp_path / "durations.json").write_text('{"training": 60, "wall": 90}')
+    assert run_cost(tmp_path)[2] == 1.5
     assert found.hardware == "A Processor, 1 thread a run"
 
 

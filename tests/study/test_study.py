@@ -26,7 +26,7 @@ from kd_monai.study import export
 from kd_monai.study import report as module
 from kd_monai.study.compare import compare
 from kd_monai.study.report import report
-from kd_monai.study.run_cost import MEMORY, SECONDS
+from kd_monai.study.run_cost import COSTS
 from tiny import PIPELINES, TINY, pipeline
 
 STUDY = {
@@ -127,7 +127,7 @@ def test_a_study_killed_half_way_and_resumed_ends_with_table_and_report_of_its_c
     assert (study.out / "comparison.csv").read_text() == (typed / "comparison.csv").read_text()
     report(typed)
     reports = [pd.read_csv(out / "report" / "report.csv") for out in (study.out, typed)]
-    ours, theirs = (rows[~rows.metric.isin([SECONDS, MEMORY])].reset_index(drop=True) for rows in reports)
+    ours, theirs = (rows[~rows.metric.isin(COSTS)].reset_index(drop=True) for rows in reports)
     assert "endpoint" in set(ours.region)
     pd.testing.assert_frame_equal(ours, theirs, check_exact=True)
 

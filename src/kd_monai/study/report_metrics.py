@@ -7,7 +7,7 @@ import re
 import pandas as pd
 
 from kd_monai.study.report_rows import ENDPOINT
-from kd_monai.study.run_cost import MEMORY, SECONDS
+from kd_monai.study.run_cost import COSTS
 
 _ALL_OF = ("mean", "diff", "ci_low", "ci_high", "p_wilcoxon", "p_holm", "wins", "losses", "ties", "gap_closed")
 
@@ -24,7 +24,7 @@ def report_metrics(rows: pd.DataFrame) -> dict[str, float]:
     for row in rows.to_dict("records"):
         if row["region"] == ENDPOINT:
             columns: tuple[str, ...] = _ALL_OF
-        elif row["metric"] in (SECONDS, MEMORY):
+        elif row["metric"] in COSTS:
             columns = ("mean",)
         elif row["metric"] in ("ece", "brier", "tuned_dice"):
             columns = ("diff", "ci_low", "ci_high")

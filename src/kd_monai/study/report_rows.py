@@ -23,7 +23,7 @@ from kd_monai.study.contrast import Contrast, contrast
 from kd_monai.study.endpoint_contrast import EndpointContrast, endpoint_contrast
 from kd_monai.study.group import Group
 from kd_monai.study.pool import Pool
-from kd_monai.study.run_cost import MEMORY, SECONDS, run_cost
+from kd_monai.study.run_cost import COSTS, run_cost
 from kd_monai.study.setting import GROUP_KEYS
 
 ALL = "all"
@@ -50,9 +50,9 @@ def report_rows(group: Group) -> pd.DataFrame:
     modality, on ``n_paired`` subjects. ``p_holm``: corrected over the methods of the same modality, metric and region.
     ``teacher_*`` and ``gap_closed`` as in ``comparison.csv``. Region ``endpoint``: the primary endpoint, of one
     modality and, as modality ``all``, of those in ``over`` together; its interval draws a subject with all modalities
-    and regions. Metrics ``seconds_per_step`` and ``peak_memory_mib`` are means over runs. ``n_train``: labelled
-    subjects to train on, the mean over folds. ``runs``: ``<fold>/<seed>`` of each. Calibration is not compared with a
-    teacher's (see `CALIBRATION`). What is unknown or does not apply is empty.
+    and regions. Metrics ``seconds_per_step``, ``peak_memory_mib`` and ``minutes`` are means over runs. ``n_train``:
+    labelled subjects to train on, the mean over folds. ``runs``: ``<fold>/<seed>`` of each. Calibration is not compared
+    with a teacher's (see `CALIBRATION`). What is unknown or does not apply is empty.
     """
     arms = arms_of(group)
     rows: list[dict[str, Any]] = []
@@ -128,7 +128,7 @@ def _compared(found: Contrast | EndpointContrast, test: PairedTest) -> dict[str,
 
 def _costs(pool: Pool) -> Iterable[dict[str, Any]]:
     costs = [cost for run in pool.runs if (cost := run_cost(run.folder)) is not None]
-    for metric in (SECONDS, MEMORY):
+    for metric in COSTS:
         values = pd.Series([getattr(cost, metric) for cost in costs], dtype=float).dropna()
         if len(values):
             yield {"metric": metric, "region": "", "mean": values.mean(), "std": values.std(), "n": len(values)}

@@ -11,7 +11,7 @@ import pandas as pd
 from kd_monai.brats import REGIONS
 from kd_monai.metrics import LOWER_IS_BETTER
 from kd_monai.study.report_rows import ALL, ENDPOINT
-from kd_monai.study.run_cost import MEMORY, SECONDS
+from kd_monai.study.run_cost import COSTS, MEMORY, MINUTES, SECONDS
 from kd_monai.study.scores_text import TITLES
 from kd_monai.study.table import Table
 
@@ -19,6 +19,20 @@ Row = Mapping[Hashable, Any]
 PRESENT = (*REGIONS, "ET_present")
 SCALE = {"dice": 100.0, "tuned_dice": 100.0, "ece": 100.0, "brier": 100.0}
 _BASIS = "[95 % bootstrap interval over subjects]"
+
+
+def results_tables(rows: pd.DataFrame) -> list[Table]:
+    """The tables of README: the primary endpoint, and of each modality Dice per region and the cost."""
+    modalities = all_first(rows.modality)
+    tables = [endpoint_table(rows, modality) for modality in modalities]
+    for modality in [name for name in modalities if name != ALL]:
+        own = rows[rows.modality == modality]
+        tables += [
+            _scores(own, modality, "dice", "Dice in %"),
+            _differences(own, modality, "dice", "Dice points"),
+            _costs(own, modality),
+        ]
+    return _noted_once([table for table in tables if table.rows])
 
 
 def report_tables(rows: pd.DataFrame) -> list[Table]:
@@ -213,21 +227,23 @@ def _costs(rows: pd.DataFrame, modality: str) -> Table:
     base: Mapping[tuple[str, str], Row] = next((found for name, found in arms.items() if name == "baseline"), {})
     cells = []
     for name, found in arms.items():
-        if (SECONDS, "") not in found and (MEMORY, "") not in found:
+        if not any((metric, "") in found for metric in COSTS):
             continue
         line = [name]
         for metric, decimals in ((SECONDS, 3), (MEMORY, 0)):
             own, reference = (part.get((metric, "")) for part in (found, base))
             line.append("" if own is None else f"{own['mean']:.{decimals}f}")
             line.append("" if own is None or reference is None else f"{own['mean'] / reference['mean']:.2f}")
-        cells.append(line)
+        whole = found.get((MINUTES, ""))
+        cells.append([*line, "" if whole is None else f"{whole['mean']:.1f}"])
     return Table(
         f"Cost of a training on {modality}",
-        ["s a step", "x baseline", "peak MiB", "x baseline"],
+        ["s a step", "x baseline", "peak MiB", "x baseline", "minutes"],
         cells,
         [
             "Seconds a step: the median over epochs, other jobs of the machine included. Memory: allocated on a GPU; "
-            "on a CPU resident, with what earlier cells of a study left in the same process: it depends on their order."
+            "on a CPU resident, with what earlier cells of a study left in the same process: it depends on their "
+            "order. Minutes: a run's, from data check to scores and bundle."
         ],
     )
 

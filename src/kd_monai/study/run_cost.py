@@ -1,4 +1,4 @@
-"""What a step of a training took, as its journal tells."""
+"""What a training took, as its journal and its durations tell."""
 
 from __future__ import annotations
 
@@ -7,16 +7,23 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
+from kd_monai.phases import WALL
+from kd_monai.tracking import read_durations
 from kd_monai.tracking.journal import Journal
 
-SECONDS, MEMORY = "seconds_per_step", "peak_memory_mib"
+SECONDS, MEMORY, MINUTES = "seconds_per_step", "peak_memory_mib", "minutes"
+COSTS = (SECONDS, MEMORY, MINUTES)
 
 
 class RunCost(NamedTuple):
-    """Seconds a step, the median over epochs; the most memory that an epoch's steps needed; and where."""
+    """Seconds a step, the median over epochs; the most memory that an epoch's steps needed; minutes in all; and where.
+
+    The minutes are those of all its launches, from data check to scores and bundle.
+    """
 
     seconds_per_step: float
     peak_memory_mib: float
+    minutes: float
     hardware: str
 
 
@@ -37,6 +44,7 @@ def run_cost(folder: Path) -> RunCost | None:
     return RunCost(
         median(seconds) if seconds else float("nan"),
         max(memory, default=float("nan")) if memory else float("nan"),
+        read_durations(folder).get(WALL, float("nan")) / 60,
         _hardware(params),
     )
 
