@@ -63,8 +63,8 @@ $(INSTALLED): setup.cfg pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; $(PYTHON) is older. Name another: make PYTHON=python3.12" >&2; exit 1; }
 	$(PY) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	$(PY) -m pip install -q --upgrade pip
-	$(PY) -m pip install -q -c constraints.txt $(if $(TORCH_INDEX_URL),--no-deps --index-url $(TORCH_INDEX_URL)) torch
-	$(PY) -m pip install -q -c constraints.txt -e '.[test,fast]'
+	$(PY) -m pip install -q --no-compile -c constraints.txt $(if $(TORCH_INDEX_URL),--no-deps --index-url $(TORCH_INDEX_URL)) torch
+	$(PY) -m pip install -q --no-compile -c constraints.txt -e '.[test,fast]'
 	@touch $@
 
 # a thread that waits must not keep a core from other jobs: beside one other busy process, steps took four times longer
@@ -72,6 +72,8 @@ export OMP_WAIT_POLICY ?= PASSIVE
 # large buffers in huge pages: else the kernel clears thousands of small ones for every large tensor of a step
 export THP_MEM_ALLOC_ENABLE ?= 1
 export MLFLOW_DISABLE_TELEMETRY ?= true
+# imports write the bytecode that an installation does not (a minute); without it every process would compile MONAI anew
+unexport PYTHONDONTWRITEBYTECODE
 
 # --- a misspelt variable would train with the default --------------------------------------------
 ifneq ($(MAKEOVERRIDES),)
