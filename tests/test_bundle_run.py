@@ -17,7 +17,7 @@ from kd_monai.study.launch import evaluate, train
 from kd_monai.study.roles import train_student, train_teacher
 from kd_monai.study.run_folder import RunFolder
 from kd_monai.study.variables import read_variables
-from tiny import STUDENT, TEACHER, TINY, bundle_command, bundle_run, environment, metrics, variables, weights
+from tiny import STUDENT, TEACHER, TINY, bundle_command, bundle_run, coarse, environment, metrics, variables, weights
 
 pytestmark = pytest.mark.slow
 
@@ -28,14 +28,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def settings(phantom: Path) -> dict[str, Any]:
-    return {"dataset_dir": str(phantom), **TINY}
+def data(phantom: Path, folder: Path) -> Path:
+    return coarse(phantom, folder / "data")
 
 
 @pytest.fixture(scope="module")
-def teacher(settings: dict[str, Any], phantom: Path, folder: Path) -> RunFolder:
+def settings(data: Path) -> dict[str, Any]:
+    return {"dataset_dir": str(data), **TINY}
+
+
+@pytest.fixture(scope="module")
+def teacher(data: Path, folder: Path) -> RunFolder:
     """Trained as `make teacher` does."""
-    return train_teacher(read_variables(None, variables(data=str(phantom), out=str(folder / "pipeline"))))
+    return train_teacher(read_variables(None, variables(data=str(data), out=str(folder / "pipeline"))))
 
 
 @pytest.fixture(scope="module")
@@ -53,8 +58,8 @@ def assert_same_weights(one: Path, other: Path) -> None:
     assert all(torch.equal(value, b[name]) for name, value in a.items())
 
 
-def test_student_is_the_pipelines(teacher: RunFolder, settings: dict[str, Any], phantom: Path, folder: Path) -> None:
-    line = variables(data=str(phantom), out=str(folder / "pipeline"), teacher=str(teacher.path))
+def test_student_is_the_pipelines(teacher: RunFolder, settings: dict[str, Any], data: Path, folder: Path) -> None:
+    line = variables(data=str(data), out=str(folder / "pipeline"), teacher=str(teacher.path))
     student = train_student(read_variables(None, line))
     elsewhere = folder / "elsewhere"
     elsewhere.mkdir()

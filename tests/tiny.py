@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
+import numpy as np
 import pytest
 import torch
 
@@ -23,6 +25,7 @@ __all__ = [
     "TEACHER",
     "TINY",
     "bundle_run",
+    "coarse",
     "hashes",
     "metrics",
     "pipeline",
@@ -40,6 +43,18 @@ TINY: dict[str, Any] = {
     "overlap": 0.25,
     "device": "cpu",
 }
+
+
+def coarse(phantom: Path, out: Path, subjects: slice = slice(None)) -> Path:
+    """Its subjects, or some of them, every other voxel, 4 mm: scoring is eight times faster."""
+    for subject in sorted(phantom.glob("*/*/"))[subjects]:
+        for file in subject.glob("*.nii.gz"):
+            image = nib.load(file)
+            place = out / file.relative_to(phantom)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            affine = image.affine @ np.diag([2.0, 2, 2, 1])
+            nib.save(nib.Nifti1Image(np.asanyarray(image.dataobj)[::2, ::2, ::2], affine), place)
+    return out
 
 
 def variables(**given: str) -> list[str]:

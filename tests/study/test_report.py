@@ -344,6 +344,14 @@ def test_figures_of_an_earlier_report_do_not_stay(tmp_path: Path) -> None:
     assert not (tmp_path / "report" / "gain.png").exists()
 
 
+def test_figures_of_two_data_sets_have_names_of_their_own(tmp_path: Path) -> None:
+    for data in ("a" * 64, "b" * 64):
+        write_run(tmp_path, "baseline", data_digest=data)
+    names = [file.name for file in report(tmp_path).files]
+    assert sum(name.startswith("dice-study") for name in names) == 2
+    assert len(set(names)) == len(names)
+
+
 def test_readme_keeps_what_stands_around_the_results(tmp_path: Path) -> None:
     file = tmp_path / "README.md"
     file.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")

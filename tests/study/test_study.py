@@ -16,8 +16,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
-import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -27,7 +25,7 @@ from kd_monai.study import report as module
 from kd_monai.study.compare import compare
 from kd_monai.study.report import report
 from kd_monai.study.run_cost import COSTS
-from tiny import PIPELINES, TINY, pipeline
+from tiny import PIPELINES, TINY, coarse, pipeline
 
 STUDY = {
     "fold": "0,1", "folds": "2", "methods": "baseline,kdnet", "modalities": "t1ce", "jobs": "2", "epochs": "2",
@@ -66,25 +64,13 @@ class Study:
         return any(self.out.glob("kdnet_*/checkpoints/epoch_000001_*.pt"))
 
 
-def coarse(phantom: Path, out: Path) -> Path:
-    """Four of its subjects, every other voxel, 4 mm: scoring is eight times faster."""
-    for subject in sorted(phantom.glob("*/*/"))[::2]:
-        for file in subject.glob("*.nii.gz"):
-            image = nib.load(file)
-            place = out / file.relative_to(phantom)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            affine = image.affine @ np.diag([2.0, 2, 2, 1])
-            nib.save(nib.Nifti1Image(np.asanyarray(image.dataobj)[::2, ::2, ::2], affine), place)
-    return out
-
-
 @pytest.mark.slow
 def test_a_study_killed_half_way_and_resumed_ends_with_table_and_report_of_its_commands_typed_one_by_one(
     phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    study = Study(coarse(phantom, tmp_path / "data"), tmp_path / "study")
+    study = Study(coarse(phantom, tmp_path / "data", slice(None, None, 2)), tmp_path / "study")
     killed = study.start()
     while not study.training():
         assert killed.poll() is None, f"the study ended by itself: {killed.communicate()[0][-3000:]}"

@@ -11,14 +11,15 @@ import torch
 
 from kd_monai.study import roles
 from kd_monai.study.variables import read_variables
-from tiny import variables
+from tiny import coarse, variables
 
 pytestmark = pytest.mark.slow
 
 
 def test_all_options_together_from_the_first_teacher_to_the_table(phantom: Path, tmp_path: Path) -> None:
+    data = str(coarse(phantom, tmp_path / "data"))
     line = variables(
-        data=str(phantom), out=str(tmp_path), n_subjects="3", teachers="crossfit", unlabelled="rest", init="teacher",
+        data=data, out=str(tmp_path), n_subjects="3", teachers="crossfit", unlabelled="rest", init="teacher",
         cache="disk",
     )  # fmt: skip
     given = read_variables(None, line)

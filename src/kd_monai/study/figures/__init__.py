@@ -16,6 +16,7 @@ from kd_monai.study.figures.gain import gain_figure
 from kd_monai.study.group import Group
 from kd_monai.study.label_efficiency import family_of
 from kd_monai.study.report_facts import report_heading, short_facts
+from kd_monai.study.setting import digest
 
 __all__ = ["draw_figures"]
 
@@ -40,7 +41,7 @@ def draw_figures(
     drawn = []
     for group, rows in zip(groups, by_group, strict=True):
         n = f"-n{group.facts['n_subjects']}" if group.facts["n_subjects"] is not None else ""
-        suffix = f"-{group.facts['recipe']}{n}-{group.facts['setting'][:4]}" if len(groups) > 1 else ""
+        suffix = f"-{group.facts['recipe']}{n}-{digest(group.facts)[:6]}" if len(groups) > 1 else ""
         caption = f"{report_heading(group)}; {short_facts([group])}"
         for name, figure in (
             ("forest", forest_figure(rows, caption)),
