@@ -53,7 +53,7 @@ PHANTOM ?= data/phantom-$(SPACING_MM)mm#  phantom: where it is written
 # --- the environment -----------------------------------------------------------------------------
 PYTHON ?= python3
 VENV ?= .venv
-# torch's wheel index. Empty: pip's own, where Linux gets the CUDA build, several GB; the CPU build is 0.8 GB and .venv then 3.5 GB:
+# torch's wheel index. Empty: pip's own, where Linux gets the CUDA build, several GB; the CPU build is 0.8 GB and .venv then 3.1 GB:
 # TORCH_INDEX_URL=https://download.pytorch.org/whl/cpu
 TORCH_INDEX_URL ?=
 PY := $(VENV)/bin/python

@@ -365,6 +365,17 @@ def test_readme_keeps_what_stands_around_the_results(tmp_path: Path) -> None:
         assert file.read_text() == broken
 
 
+def test_readmes_results_hold_dice_per_region_and_the_minutes_of_a_run(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, "baseline")
+    write_journal(folder, [0.25], [900])
+    (folder / "durations.json").write_text('{"training": 300, "wall": 450}')
+    found = report(tmp_path)
+    assert "Dice in % on t1ce" in found.results
+    assert "HD95" not in found.results
+    assert row_of(found.rows, "baseline", "t1ce", "minutes", "")["mean"] == 7.5
+    assert "| 7.5 |" in found.results
+
+
 def test_readme_has_the_place_for_its_results() -> None:
     text = (Path(__file__).parents[2] / "README.md").read_text()
     assert text.index(BEGIN) < text.index(END)
