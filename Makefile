@@ -9,7 +9,7 @@ LABELS ?=#              label convention: auto, brats2018, brats2023, brats2024,
 MODALITY ?=#            what the student reads: t1, t1ce, t2, flair, or a '-'-joined subset (t1ce)
 TEACHER_MODALITIES ?=#  what the teacher reads (t1-t1ce-t2-flair)
 METHOD ?=#              baseline, kdnet, hinton, ...: a file of the student's configs/methods (kdnet)
-NETWORK ?=#             basicunet, dynunet, segresnet, multiresunet, swinunetr (basicunet)
+NETWORK ?=#             basicunet, dynunet, segresnet, multiresunet, swinunetr, unet (basicunet)
 TEACHER_NETWORK ?=#     the teacher's own (NETWORK)
 RECIPE ?=#              paper, study, quick (quick)
 FOLD ?=#                test fold, or all (0)
@@ -28,7 +28,7 @@ UNLABELLED ?=#          folder of subjects without references, which the teacher
 INIT ?=#                random; teacher: the student starts from its weights (random)
 NOTE ?=#                file that is told the folder of the run
 MODALITIES ?=#          study: what students read, joined by ',' (t1,t1ce,t2,flair)
-METHODS ?=#             study: methods joined by ',', stacked ones by '+' (baseline,kdnet); FOLD, SEEDS, N_SUBJECTS are lists too
+METHODS ?=#             study, choose: methods joined by ',', stacked ones by '+' (baseline,kdnet); FOLD, SEEDS, N_SUBJECTS are lists too
 SEEDS ?=#               study: random seeds (0)
 TEACHER_N_SUBJECTS ?=#  study: same trains teachers on their students' N_SUBJECTS (all)
 JOBS ?=#                study: cells at once, which share the processor or GPU (1)
@@ -104,7 +104,7 @@ TRAINING := DATA LABELS MODALITY TEACHER_MODALITIES METHOD NETWORK TEACHER_NETWO
 STUDY := $(filter-out MODALITY METHOD SEED TEACHER FORCE NOTE,$(TRAINING)) MODALITIES METHODS SEEDS TEACHER_N_SUBJECTS JOBS SCHEDULER SLURM
 SINGLE := $(filter MODALITY=% METHOD=% SEED=% TEACHER=% FORCE=% NOTE=%,$(MAKEOVERRIDES))
 
-.PHONY: help install demo teacher baseline student study evaluate compare report predict mlflow phantom verify-bundles bench test lint
+.PHONY: help install demo teacher baseline student study evaluate compare report choose predict mlflow phantom verify-bundles bench test lint
 help: ## print the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 install: $(INSTALLED) ## make the environment in .venv
@@ -125,6 +125,8 @@ compare: $(INSTALLED) ## teacher, baseline and student side by side: a table and
 	$(PY) pipelines/compare.py $(call options,OUT MODALITY)
 report: $(INSTALLED) ## the proof: every method against its baseline; OUT/report with tables and figures (README=file: its results)
 	$(PY) pipelines/report.py $(call options,OUT README)
+choose: $(INSTALLED) ## rank METHODS (all) under OUT on the validation parts; no test case is read
+	$(PY) pipelines/choose.py $(call options,OUT METHODS)
 predict: $(INSTALLED) ## segment INPUT with RUN's network; label maps under PREDICTIONS
 	$(PY) pipelines/predict.py $(strip $(call options,RUN INPUT LABELS DEVICE) --out '$(strip $(PREDICTIONS))' $(if $(strip $(PROBABILITIES)),--probabilities) $(if $(strip $(CHECK_SKULL_STRIPPED)),--check_skull_stripped '$(strip $(CHECK_SKULL_STRIPPED))'))
 mlflow: $(INSTALLED) ## serve the runs under OUT on 127.0.0.1:PORT

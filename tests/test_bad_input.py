@@ -148,7 +148,7 @@ def test_subject_in_two_folds_is_refused(
             "reads the head 'labels'; this training has 'regions'. Train teacher",
         ),
         ({"recipe": "fast"}, "RECIPE must be one of paper, quick, study"),
-        ({"network": "unet"}, "NETWORK must be one of basicunet, dynunet, multiresunet, segresnet, swinunetr"),
+        ({"network": "vnet"}, "NETWORK must be one of basicunet, dynunet, multiresunet, segresnet, swinunetr, unet"),
         ({"labels": "brats2019"}, "LABELS must be auto or one of"),
         ({"fold": "3"}, "FOLD must be one of 0, 1, 2, all"),
         ({"data": "nowhere"}, "DATA must name a folder"),

@@ -35,7 +35,7 @@ from tiny import BUNDLES, STUDENT, TEACHER, TINY, bundle_command, environment, m
 
 BOTH = (TEACHER, STUDENT)
 KINDS = ("recipes", "networks", "methods")
-NETWORKS = ("dynunet", "segresnet", "multiresunet", "swinunetr")
+NETWORKS = ("dynunet", "segresnet", "multiresunet", "swinunetr", "unet")
 OVERLAYS = [
     (bundle, path) for bundle in BOTH for kind in KINDS for path in sorted((bundle / "configs" / kind).glob("*.yaml"))
 ]
@@ -261,7 +261,7 @@ def test_network_variable_reaches_teacher_baseline_and_student(monkeypatch: pyte
     train_baseline(given())
     assert not any("networks" in path.parts for path in launched[0][1])
     with pytest.raises(
-        ValueError, match="NETWORK must be one of basicunet, dynunet, multiresunet, segresnet, swinunetr or the path"
+        ValueError, match="NETWORK must be one of basicunet, dynunet, multiresunet, segresnet, swinunetr, unet or the path"
     ):
         train_teacher(given("--network", "vnet"))
 

@@ -17,7 +17,7 @@ from kd_monai.study.launch import STUDENT, TEACHER, overlay, train
 
 FOUR = "t1-t1ce-t2-flair"
 IMAGE = torch.randn(1, 4, 64, 32, 32, generator=torch.Generator().manual_seed(0))  # SwinUNETR wants a side of 64
-NETWORKS = {"basicunet": 1, "segresnet": 1, "dynunet": 2, "multiresunet": 2, "swinunetr": 3}
+NETWORKS = {"basicunet": 1, "segresnet": 1, "dynunet": 2, "multiresunet": 2, "swinunetr": 3, "unet": 1}
 """Network -> how many of its layers read the image."""
 
 

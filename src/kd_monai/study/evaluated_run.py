@@ -1,4 +1,4 @@
-"""Runs that have been evaluated, as their folders tell of them."""
+"""Runs as their folders tell of them: what was trained, and what has been evaluated."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pandas as pd
 import yaml
@@ -21,45 +21,27 @@ NEEDED = ("role", "method", "modality", "fold", "seed", "data_digest", "split_di
 
 
 @dataclass(frozen=True)
-class EvaluatedRun:
-    """A run and the scores of its test cases.
+class TrainedRun:
+    """A run as its folder tells of its training; nothing here has read a test case.
 
     Attributes:
         folder: the run's folder.
         record: its ``run.json``.
         config: its ``config.yaml``, empty where it has none.
-        cases: its ``cases.csv``.
     """
 
     folder: Path
     record: dict[str, Any]
     config: dict[str, Any]
-    cases: pd.DataFrame
 
     @classmethod
-    def read(cls, folder: Path) -> EvaluatedRun:
+    def read(cls, folder: Path) -> Self:
         """The run in this folder.
 
         Raises:
-            ValueError: ``run.json``, ``config.yaml`` or ``cases.csv`` cannot be understood.
+            ValueError: a file of it cannot be understood.
         """
-        file, config_file = folder / "run.json", folder / "config.yaml"
-        try:
-            record = json.loads(file.read_text())
-            config = yaml.safe_load(config_file.read_text()) if config_file.is_file() else {}
-        except (ValueError, yaml.YAMLError) as error:
-            raise ValueError(
-                f"A run folder holds run.json (JSON) and config.yaml (YAML); one in {folder} cannot be read: {error}. "
-                "Remove the folder or train the run again with FORCE=1."
-            ) from error
-        missing = [key for key in NEEDED if not isinstance(record, dict) or key not in record]
-        if missing:
-            raise ValueError(
-                f"{file} must say {', '.join(NEEDED)}; it lacks {', '.join(missing)}. Train the run again."
-            )
-        if record["role"] not in ROLES:
-            raise ValueError(f"`role` in {file} must be one of {', '.join(ROLES)}; got {record['role']!r}. Correct it.")
-        return cls(folder, record, config or {}, read_cases(folder / "cases.csv"))
+        return cls(folder, *_read_training(folder))
 
     @property
     def teacher_keys(self) -> set[str]:
@@ -69,6 +51,44 @@ class EvaluatedRun:
     def get(self, key: str) -> Any:
         """What the record says, else the configuration, else None."""
         return self.record.get(key, self.config.get(key))
+
+
+@dataclass(frozen=True)
+class EvaluatedRun(TrainedRun):
+    """A run and the scores of its test cases.
+
+    Attributes:
+        cases: its ``cases.csv``.
+    """
+
+    cases: pd.DataFrame
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """The run in this folder.
+
+        Raises:
+            ValueError: ``run.json``, ``config.yaml`` or ``cases.csv`` cannot be understood.
+        """
+        return cls(folder, *_read_training(folder), read_cases(folder / "cases.csv"))
+
+
+def _read_training(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    file, config_file = folder / "run.json", folder / "config.yaml"
+    try:
+        record = json.loads(file.read_text())
+        config = yaml.safe_load(config_file.read_text()) if config_file.is_file() else {}
+    except (ValueError, yaml.YAMLError) as error:
+        raise ValueError(
+            f"A run folder holds run.json (JSON) and config.yaml (YAML); one in {folder} cannot be read: {error}. "
+            "Remove the folder or train the run again with FORCE=1."
+        ) from error
+    missing = [key for key in NEEDED if not isinstance(record, dict) or key not in record]
+    if missing:
+        raise ValueError(f"{file} must say {', '.join(NEEDED)}; it lacks {', '.join(missing)}. Train the run again.")
+    if record["role"] not in ROLES:
+        raise ValueError(f"`role` in {file} must be one of {', '.join(ROLES)}; got {record['role']!r}. Correct it.")
+    return record, config or {}
 
 
 def _record(folder: Path) -> dict[str, Any]:

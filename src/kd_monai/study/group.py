@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kd_monai.study.evaluated_run import ROLES, EvaluatedRun
+from kd_monai.study.evaluated_run import ROLES, EvaluatedRun, TrainedRun
 from kd_monai.study.pool import Pool, pool_runs
 from kd_monai.study.setting import GROUP_KEYS, digest, setting_of, shared_setting_of, what_differs
 
@@ -33,7 +33,7 @@ class Group:
         return tuple(self.facts[key] for key in GROUP_KEYS)
 
 
-def group_key(run: EvaluatedRun) -> Key:
+def group_key(run: TrainedRun) -> Key:
     """What a student and its baseline have in common, besides fold, seed and modality."""
     return (*study_of(run), digest(shared_setting_of(run)))
 
@@ -76,7 +76,7 @@ def group_runs(runs: Iterable[EvaluatedRun]) -> list[Group]:
     ]
 
 
-def study_of(run: EvaluatedRun) -> Key:
+def study_of(run: TrainedRun) -> Key:
     """The run's values of `GROUP_KEYS`."""
     return tuple(run.get(key) for key in GROUP_KEYS)
 

@@ -10,7 +10,7 @@ from typing import Any
 from monai.bundle import ConfigParser
 
 from kd_monai.study.config import NOT_IDENTITY, run_key
-from kd_monai.study.evaluated_run import EvaluatedRun
+from kd_monai.study.evaluated_run import TrainedRun
 from kd_monai.study.launch import STUDENT, overlay
 
 GROUP_KEYS = ("data_digest", "split_digest", "labels", "recipe", "n_subjects")
@@ -22,13 +22,13 @@ _STEPS = {"initialize", "run"}
 _RECORDED = ("recipe", "n_subjects", "precision", "unlabelled")
 
 
-def setting_of(run: EvaluatedRun) -> dict[str, Any]:
+def setting_of(run: TrainedRun) -> dict[str, Any]:
     """What runs of one pool share: all that decides what they learned but data, fold, seed and teacher."""
     config = {name: value for name, value in run.config.items() if name not in NOT_IDENTITY | {"fold", "seed"}}
     return config | {name: run.get(name) for name in _RECORDED}
 
 
-def shared_setting_of(run: EvaluatedRun) -> dict[str, Any]:
+def shared_setting_of(run: TrainedRun) -> dict[str, Any]:
     """The part that a student shares with its baseline: numbers and lists of ``train.yaml`` and the network.
 
     What each modality has of its own, what makes a baseline, and what a method's file adds is left out.

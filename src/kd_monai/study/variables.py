@@ -40,7 +40,7 @@ OTHERS = {
     "modality": "what the student reads: one modality or several joined by '-'",
     "teacher_modalities": "what the teacher reads",
     "method": "distillation method, several joined by ','",
-    "network": "basicunet, dynunet, segresnet, multiresunet, swinunetr, or a YAML file (train.yaml's own)",
+    "network": "basicunet, dynunet, segresnet, multiresunet, swinunetr, unet, or a YAML file (train.yaml's own)",
     "teacher_network": "the same for the teacher alone (NETWORK)",
     "recipe": "paper, study, quick, or a YAML file",
     "teacher": "run folder of a teacher, in place of training one; several joined by ','",

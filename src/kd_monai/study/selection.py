@@ -1,0 +1,136 @@
+"""Which method to take, by the validation parts of its runs: no test case is read."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kd_monai.metrics import Interval, mean_interval
+from kd_monai.study.evaluated_run import TrainedRun
+from kd_monai.study.group import group_key
+from kd_monai.study.run_curve import run_curve
+from kd_monai.study.scores_text import wrap
+from kd_monai.study.setting import digest, setting_of, what_differs
+from kd_monai.study.table import Table
+
+Place = tuple[str, str, str]
+"""Modality, fold and seed of a run."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A method with one setting, on the validation parts of its runs.
+
+    Attributes:
+        name: method, with what its setting has of its own in brackets.
+        gains: per run the mean Dice of its best epoch less that of the baseline of the same place, in points.
+    """
+
+    name: str
+    gains: dict[Place, float]
+
+    def over(self, places: Collection[Place]) -> Interval:
+        """Mean gain over the modalities of these places, and its bootstrap interval over pairs of fold and seed."""
+        units: dict[tuple[str, str], list[float]] = {}
+        for modality, fold, seed in places:
+            units.setdefault((fold, seed), []).append(self.gains[modality, fold, seed])
+        return mean_interval([sum(values) / len(values) for values in units.values()])
+
+
+def selection(out: str | Path, methods: Collection[str] = ()) -> str:
+    """Methods of a folder of runs in the order of their gain on the validation parts.
+
+    Each run is as good as its best epoch there, the one whose weights it keeps, and is held against the baseline of the
+    same modality, fold and seed. Methods are ordered by the mean over the places that all of them have.
+
+    Args:
+        out: folder of run folders; ``run.json``, ``config.yaml`` and ``journal.jsonl`` of each are all that is read.
+        methods: these alone, and not all that are there.
+
+    Returns:
+        Tables for a terminal, one for each group of runs that may be compared, and what they say.
+
+    Raises:
+        ValueError: no finished student has a finished baseline beside it.
+    """
+    out = Path(out).expanduser()
+    runs = [TrainedRun.read(file.parent) for file in sorted(out.glob("*/run.json"))]
+    runs = [run for run in runs if run.record.get("status") == "FINISHED"]
+    groups: dict[tuple[Any, ...], list[TrainedRun]] = {}
+    for run in runs:
+        if run.record["role"] in ("baseline", "student"):
+            groups.setdefault(group_key(run), []).append(run)
+    texts = []
+    for members in groups.values():
+        found = [own for own in _candidates(members) if not methods or own.name.split(" (")[0] in methods]
+        if found:
+            texts.append(_text(members[0], found))
+    if not texts:
+        of = f" of {', '.join(sorted(methods))}" if methods else ""
+        raise ValueError(
+            f"A choice needs finished students{of} with the baseline of their modality, fold and seed; {out} has none. "
+            "Train them first (make study)."
+        )
+    return "\n\n".join(texts)
+
+
+def _candidates(members: Sequence[TrainedRun]) -> list[Candidate]:
+    baselines = {_place(run): run_curve(run.folder).max() for run in members if run.record["role"] == "baseline"}
+    students = [run for run in members if run.record["role"] == "student"]
+    by_setting: dict[tuple[str, str], tuple[dict[str, Any], dict[Place, float]]] = {}
+    for run in students:
+        # of one method, modalities and folds differ in these
+        setting = {name: value for name, value in setting_of(run).items() if name not in ("modality", "teacher")}
+        _, gains = by_setting.setdefault((run.record["method"], digest(setting)), (setting, {}))
+        place = _place(run)
+        if place in baselines:
+            gains[place] = 100 * float(run_curve(run.folder).max() - baselines[place])
+    found = []
+    for method in dict.fromkeys(method for method, _ in by_setting):
+        own = [value for (name, _), value in by_setting.items() if name == method]
+        differing = what_differs([setting for setting, _ in own])
+        found += [
+            Candidate(method + (f" ({differs})" if differs else ""), gains)
+            for differs, (_, gains) in zip(differing, own, strict=True)
+            if gains
+        ]
+    return found
+
+
+def _place(run: TrainedRun) -> Place:
+    return run.record["modality"], str(run.record["fold"]), str(run.record["seed"])
+
+
+def _text(run: TrainedRun, found: Sequence[Candidate]) -> str:
+    shared = set.intersection(*(set(own.gains) for own in found))
+    if not shared:
+        lacking = ", ".join(f"{own.name} has {len(own.gains)}" for own in found)
+        return wrap(f"No run's place (modality, fold, seed) is shared by all methods: {lacking}. Name some (METHODS).")
+    modalities = sorted({modality for modality, _, _ in shared})
+    ordered = sorted(found, key=lambda own: -own.over(shared).estimate)
+    rows = []
+    for own in ordered:
+        mean = own.over(shared)
+        by_modality = [own.over([place for place in shared if place[0] == name]).estimate for name in modalities]
+        bounds = f"[{mean.low:+.1f}, {mean.high:+.1f}]" if mean.low == mean.low else ""
+        rows.append([own.name, f"{mean.estimate:+.1f}", bounds, *(f"{value:+.1f}" for value in by_modality)])
+    n_val = run.get("n_val")
+    facts = (
+        f"Recipe {run.get('recipe')}, {len(shared)} runs a method"
+        f"{'' if n_val is None else f', {n_val} validation subjects in the first of them'}; 95 % bootstrap interval "
+        "over pairs of fold and seed. It says how this choice came about, not what a method gains on patients."
+    )
+    table = Table(
+        "Best mean Dice on the validation part, difference to the baseline in points; no test case was read",
+        ["all", "", *modalities],
+        rows,
+        [facts],
+    )
+    more = [
+        f"{own.name}: {len(set(own.gains) - shared)} more runs are not counted: not all methods have their like."
+        for own in ordered
+        if set(own.gains) - shared
+    ]
+    return "\n".join([table.text(), *map(wrap, [*more, f"First: {ordered[0].name}."])])
