@@ -48,7 +48,8 @@ ONLY ?=#                bench: names of benchmarks joined by ',' (all but method
 SIZE ?= full#           bench: full, or tiny: does it work at all
 SUBJECTS ?= 30#         phantom: how many subjects
 SPACING_MM ?= $(if $(filter paper,$(RECIPE)),1,2)#  phantom: 1 or 2
-PHANTOM ?= data/phantom-$(SPACING_MM)mm#  phantom: where it is written
+# as many as are asked for: another number is another folder
+PHANTOM ?= data/phantom-$(SPACING_MM)mm$(if $(filter-out 30,$(SUBJECTS)),-$(strip $(SUBJECTS)))#  phantom: where it is written
 
 # --- the environment -----------------------------------------------------------------------------
 PYTHON ?= python3
@@ -79,7 +80,7 @@ unexport PYTHONDONTWRITEBYTECODE
 ifneq ($(MAKEOVERRIDES),)
 KNOWN := $(shell sed -nE 's/^(export )?([A-Z_]+) [?]=.*/\2/p' '$(firstword $(MAKEFILE_LIST))')
 # what programs read from the environment
-OTHERS := SHELL TRACKING KD_MONAI_% MLFLOW_% OMP_% MKL_% KMP_% CUDA_% PYTORCH_% PYTHON% PIP_% HTTP% http%
+OTHERS := SHELL TRACKING KD_MONAI_% MLFLOW_% OMP_% THP_% MKL_% KMP_% CUDA_% PYTORCH_% PYTHON% PIP_% HTTP% http%
 blank := $(subst ,, )
 names = $(foreach word,$(subst \$(blank),-,$(1)),$(patsubst %:,%,$(firstword $(subst =,$(blank),$(word)))))
 UNKNOWN := $(filter-out $(KNOWN) $(OTHERS),$(call names,$(MAKEOVERRIDES)))
@@ -102,11 +103,41 @@ WRITE_PHANTOM = $(PY) pipelines/phantom.py --out '$(PHANTOM)' --subjects $(SUBJE
 TRAINING := DATA LABELS MODALITY TEACHER_MODALITIES METHOD NETWORK TEACHER_NETWORK RECIPE FOLD FOLDS SPLIT SEED EPOCHS N_SUBJECTS DEVICE CACHE OUT FORCE TEACHER TEACHERS UNLABELLED INIT NOTE
 # a study gives each of its runs the rest
 STUDY := $(filter-out MODALITY METHOD SEED TEACHER FORCE NOTE,$(TRAINING)) MODALITIES METHODS SEEDS TEACHER_N_SUBJECTS JOBS SCHEDULER SLURM
-SINGLE := $(filter MODALITY=% METHOD=% SEED=% TEACHER=% FORCE=% NOTE=%,$(MAKEOVERRIDES))
+EVALUATE := OUT RUN DEVICE
+COMPARE := OUT MODALITY
+REPORT := OUT README
+CHOOSE := OUT METHODS
+PREDICT := RUN INPUT LABELS DEVICE
+SERVE := OUT PORT
+BENCH := OUT ONLY SIZE DEVICE
+
+# --- a variable of another verb would change nothing ----------------------------------------------
+ifneq ($(MAKEOVERRIDES),)
+WRITTEN := SUBJECTS SPACING_MM PHANTOM
+TAKES_teacher := $(TRAINING) SET TEACHER_SET $(WRITTEN)
+TAKES_baseline := $(TAKES_teacher)
+TAKES_student := $(TAKES_teacher)
+TAKES_demo := $(TAKES_teacher)
+TAKES_study := $(STUDY) SET TEACHER_SET $(WRITTEN)
+TAKES_evaluate := $(EVALUATE) DATA FORCE
+TAKES_compare := $(COMPARE)
+TAKES_report := $(REPORT)
+TAKES_choose := $(CHOOSE)
+TAKES_predict := $(PREDICT) PREDICTIONS PROBABILITIES CHECK_SKULL_STRIPPED
+TAKES_mlflow := $(SERVE)
+TAKES_phantom := $(WRITTEN) RECIPE
+TAKES_bench := $(BENCH) DATA $(WRITTEN)
+TAKES_test := TEST_JOBS
+TAKEN := $(foreach goal,$(MAKECMDGOALS),$(TAKES_$(goal)))
+STRANGE := $(filter-out $(TAKEN) PYTHON VENV TORCH_INDEX_URL $(OTHERS),$(call names,$(MAKEOVERRIDES)))
+$(if $(and $(TAKEN),$(STRANGE)),$(error make $(MAKECMDGOALS) takes $(TAKEN); got $(STRANGE), which would change nothing. Leave it out, or see whose it is: make))
+endif
 
 .PHONY: help install demo teacher baseline student study evaluate compare report choose predict mlflow phantom verify-bundles bench test lint
-help: ## print the verbs
+help: ## print the verbs and the variables
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@printf '\nVariables stand behind the verb: make student MODALITY=flair FOLD=1 (default in brackets)\n'
+	@sed -nE 's/^([A-Z_]+) [?]=.*#  *(.*)/\1|\2/p' $(MAKEFILE_LIST) | awk -F '|' '{printf "  %-20s %s\n", $$1, $$2}'
 install: $(INSTALLED) ## make the environment in .venv
 demo: $(NEEDS) ## phantom, teacher, baseline, student, one table: at most 15 minutes on two cores
 	$(PY) pipelines/demo.py $(training)
@@ -117,20 +148,19 @@ baseline: $(NEEDS) ## train and score the mono-modal baseline
 student: $(NEEDS) ## train and score the mono-modal student, and its teacher if there is none
 	$(PY) pipelines/student.py $(training)
 study: $(NEEDS) ## a grid of METHODS, MODALITIES, folds and SEEDS with their teachers, in one table; the same command continues it
-	$(if $(SINGLE),$(error A study takes MODALITIES, METHODS and SEEDS, trains its teachers and does nothing again; got $(SINGLE). Correct it))
 	$(PY) pipelines/study.py $(strip $(call options,$(STUDY)) $(settings))
 evaluate: $(INSTALLED) ## score finished runs under OUT that have no scores yet (FORCE=1: all), or RUN=folder
-	$(PY) pipelines/evaluate.py $(strip $(call options,OUT RUN DEVICE) $(if $(GIVEN_DATA),--data '$(GIVEN_DATA)') $(if $(strip $(FORCE)),--force))
+	$(PY) pipelines/evaluate.py $(strip $(call options,$(EVALUATE)) $(if $(GIVEN_DATA),--data '$(GIVEN_DATA)') $(if $(strip $(FORCE)),--force))
 compare: $(INSTALLED) ## teacher, baseline and student side by side: a table and OUT/comparison.csv
-	$(PY) pipelines/compare.py $(call options,OUT MODALITY)
+	$(PY) pipelines/compare.py $(call options,$(COMPARE))
 report: $(INSTALLED) ## the proof: every method against its baseline; OUT/report with tables and figures (README=file: its results)
-	$(PY) pipelines/report.py $(call options,OUT README)
+	$(PY) pipelines/report.py $(call options,$(REPORT))
 choose: $(INSTALLED) ## rank METHODS (all) under OUT on the validation parts; no test case is read
-	$(PY) pipelines/choose.py $(call options,OUT METHODS)
+	$(PY) pipelines/choose.py $(call options,$(CHOOSE))
 predict: $(INSTALLED) ## segment INPUT with RUN's network; label maps under PREDICTIONS
-	$(PY) pipelines/predict.py $(strip $(call options,RUN INPUT LABELS DEVICE) --out '$(strip $(PREDICTIONS))' $(if $(strip $(PROBABILITIES)),--probabilities) $(if $(strip $(CHECK_SKULL_STRIPPED)),--check_skull_stripped '$(strip $(CHECK_SKULL_STRIPPED))'))
+	$(PY) pipelines/predict.py $(strip $(call options,$(PREDICT)) --out '$(strip $(PREDICTIONS))' $(if $(strip $(PROBABILITIES)),--probabilities) $(if $(strip $(CHECK_SKULL_STRIPPED)),--check_skull_stripped '$(strip $(CHECK_SKULL_STRIPPED))'))
 mlflow: $(INSTALLED) ## serve the runs under OUT on 127.0.0.1:PORT
-	$(PY) pipelines/serve.py $(call options,OUT PORT)
+	$(PY) pipelines/serve.py $(call options,$(SERVE))
 phantom: $(INSTALLED) ## write the phantom data set
 	$(WRITE_PHANTOM)
 $(PHANTOM)/.complete: | $(INSTALLED)
@@ -138,7 +168,7 @@ $(PHANTOM)/.complete: | $(INSTALLED)
 verify-bundles: $(INSTALLED) ## MONAI's own checks of both bundles, offline
 	$(PY) pipelines/verify_bundles.py
 bench: $(INSTALLED) $(PHANTOM)/.complete $(if $(GIVEN_DATA),,$(BENCH_PHANTOM)/.complete) ## what a step, a case, a cache and a prediction cost; DATA: full-size subjects
-	$(PY) benchmarks/run.py --data '$(BENCH_DATA)' --small-data '$(PHANTOM)' $(call options,OUT ONLY SIZE DEVICE)
+	$(PY) benchmarks/run.py --data '$(BENCH_DATA)' --small-data '$(PHANTOM)' $(call options,$(BENCH))
 $(BENCH_PHANTOM)/.complete: | $(INSTALLED)
 	$(PY) pipelines/phantom.py --out '$(BENCH_PHANTOM)' --subjects 8 --spacing-mm 1 && touch $@
 test: $(INSTALLED) ## the tests; real cases where KD_MONAI_BRATS names a folder

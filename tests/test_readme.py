@@ -169,10 +169,11 @@ def assert_serves(command: str, environment: dict[str, str]) -> None:
             os.killpg(server.pid, signal.SIGTERM)
 
 
-def test_make_alone_prints_every_verb_once() -> None:
+def test_make_alone_prints_every_verb_once_and_the_variables() -> None:
     printed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    verbs = [line.split()[1] for line in printed.splitlines()]
+    verbs = [line.split()[1] for line in printed.splitlines() if line.startswith("  make ")]
     assert len(verbs) == len(set(verbs))
-    named = "teacher baseline student study evaluate compare report predict mlflow phantom verify-bundles bench"
+    assert re.search(r"^  MODALITY +what the student reads.*\(t1ce\)$", printed, re.MULTILINE)
+    named = "teacher baseline student study evaluate compare report choose predict mlflow phantom verify-bundles bench"
     named += " test lint demo"
     assert set(named.split()) <= set(verbs)

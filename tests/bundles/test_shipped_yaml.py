@@ -261,7 +261,8 @@ def test_network_variable_reaches_teacher_baseline_and_student(monkeypatch: pyte
     train_baseline(given())
     assert not any("networks" in path.parts for path in launched[0][1])
     with pytest.raises(
-        ValueError, match="NETWORK must be one of basicunet, dynunet, multiresunet, segresnet, swinunetr, unet or the path"
+        ValueError,
+        match="NETWORK must be one of basicunet, dynunet, multiresunet, segresnet, swinunetr, unet or the path",
     ):
         train_teacher(given("--network", "vnet"))
 

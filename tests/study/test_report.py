@@ -249,7 +249,7 @@ def test_a_study_that_is_not_finished_is_reported_as_far_as_it_is(tmp_path: Path
     (unscored / "cases.csv").unlink()
     write_run(tmp_path, "baseline", "t1", seed=1)
     text = " ".join(report(tmp_path).text.split())
-    assert f"{unscored.name} has no cases.csv" in text
+    assert f"{unscored.name} has no cases.csv and is left out: evaluate it" in text
     assert "Not finished on t1: kdnet lacks fold 0 seed 1." in text
     assert "Missing: an evaluated teacher beside t1, so no closed gap is given." in text
     assert "hinton (t1ce) was evaluated before calibration and chosen thresholds were" in text

@@ -194,6 +194,38 @@ def test_make_refuses_a_misspelt_variable(wrong: str) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("goals", "wrong", "takes"),
+    [
+        ("student", "MODALITIES=flair", "DATA .*MODALITY .*"),
+        ("compare", "FOLD=1", "OUT MODALITY"),
+        ("study", "MODALITY=flair", "DATA .*MODALITIES .*"),
+        ("report choose", "SEEDS=1", "OUT README OUT METHODS"),
+    ],
+)
+def test_make_refuses_a_variable_of_another_verb(goals: str, wrong: str, takes: str) -> None:
+    """It would be ignored."""
+    done = make(*goals.split(), wrong)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert re.search(rf"make {goals} takes {takes}; got {wrong.partition('=')[0]}, which would", done.stderr)
+
+
+def test_make_takes_the_variables_of_any_of_its_verbs() -> None:
+    done = make("student", "report", "MODALITY=flair", "README=r.md", "DATA=/d")
+    assert done.returncode == 0, done.stderr
+    assert "--modality 'flair'" in done.stdout
+    assert "--readme 'r.md'" in done.stdout
+
+
+def test_another_number_of_phantom_subjects_is_another_folder() -> None:
+    """A finished phantom of 30 would be taken for that of 12."""
+    done = make("phantom", "SUBJECTS=12")
+    assert "--out 'data/phantom-2mm-12' --subjects 12" in done.stdout
+    assert "--data 'data/phantom-2mm-12'" in make("demo", "SUBJECTS=12").stdout
+    assert "--out 'data/phantom-2mm' --subjects 30" in make("-W", "data/phantom-2mm/.complete", "phantom").stdout
+
+
 def test_make_takes_what_programs_read_from_the_environment_and_values_with_blanks() -> None:
     done = make(
         "student", "TRACKING=off", "OMP_NUM_THREADS=1", "VENV=/v", "SET=width=12 MODALTY=1", "FOLD:=1", "OUT=/a b"
@@ -202,9 +234,9 @@ def test_make_takes_what_programs_read_from_the_environment_and_values_with_blan
     assert done.stdout.rstrip("\n").endswith("--fold '1' --out '/a b' --set 'width=12' --set 'MODALTY=1'")
 
 
-@pytest.mark.parametrize("verb", ["student", "evaluate", "predict", "compare"])
-def test_make_prints_its_commands_without_runs_of_blanks(verb: str) -> None:
-    line = make(verb, "DATA=/data").stdout.rstrip("\n")
+@pytest.mark.parametrize("line", ["student DATA=/data", "evaluate DATA=/data", "predict RUN=/r", "compare OUT=/o"])
+def test_make_prints_its_commands_without_runs_of_blanks(line: str) -> None:
+    line = make(*line.split()).stdout.rstrip("\n")
     assert "pipelines" in line
     assert "  " not in line
     assert line == line.rstrip()

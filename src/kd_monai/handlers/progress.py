@@ -18,10 +18,11 @@ class ProgressHandler:
     Args:
         description: in front of the bar.
         validator: engine whose latest `dice_mean` is shown.
+        unit: what an iteration is.
     """
 
-    def __init__(self, description: str, validator: Engine | None = None) -> None:
-        self.description, self.validator = description, validator
+    def __init__(self, description: str, validator: Engine | None = None, unit: str = "step") -> None:
+        self.description, self.validator, self.unit = description, validator, unit
         self._bar: tqdm | None = None
 
     def attach(self, engine: Engine) -> None:
@@ -43,7 +44,7 @@ class ProgressHandler:
             total=total,
             initial=engine.state.iteration,
             desc=self.description,
-            unit="step",
+            unit=self.unit,
             position=0,  # else it stands below the bar of a run that failed before it in this process
             mininterval=math.inf if quiet else 0.5,
             maxinterval=math.inf if quiet else 10,

@@ -17,6 +17,7 @@ from kd_monai.metrics import read_cases
 logger = logging.getLogger(__name__)
 
 ROLES = ("teacher", "baseline", "student", "fixed_mask")
+UNFINISHED = "its training is not finished, and the same command goes on with it"
 NEEDED = ("role", "method", "modality", "fold", "seed", "data_digest", "split_digest", "labels", "recipe")
 
 
@@ -126,10 +127,12 @@ def find_runs(out: Path, runs: Sequence[Path] | None = None) -> tuple[list[Evalu
         )
     found, remarks = [], []
     for folder in folders:
-        if _record(folder).get("inner_fold") is not None:
+        record = _record(folder)
+        if record.get("inner_fold") is not None:
             continue
         if not (folder / "cases.csv").is_file():
-            remarks.append(f"{folder.name} has no cases.csv and is left out: evaluate it (make evaluate OUT={out}).")
+            remedy = f"evaluate it (make evaluate OUT={out})" if record.get("status") == "FINISHED" else UNFINISHED
+            remarks.append(f"{folder.name} has no cases.csv and is left out: {remedy}.")
             continue
         run = EvaluatedRun.read(folder)
         if len(run.cases):

@@ -178,7 +178,7 @@ def last_error(log: Path) -> str:
     lines = log.read_text(errors="replace").splitlines() if log.is_file() else []
     places = [place for place, line in enumerate(lines) if _ERROR.match(line)]
     # a bar that was cut short may stand behind it
-    told = [line.strip() for line in lines[places[-1] :] if "step/s" not in line] if places else []
+    told = [line.strip() for line in lines[places[-1] :] if not re.search(r"(step|case)/s", line)] if places else []
     return " ".join(told)[:1000].strip()
 
 

@@ -77,16 +77,19 @@ def selection(out: str | Path, methods: Collection[str] = ()) -> str:
 
 
 def _candidates(members: Sequence[TrainedRun]) -> list[Candidate]:
-    baselines = {_place(run): run_curve(run.folder).max() for run in members if run.record["role"] == "baseline"}
-    students = [run for run in members if run.record["role"] == "student"]
+    curves = [(run, run_curve(run.folder)) for run in members]
+    best = [(run, float(curve.max())) for run, curve in curves if len(curve)]
+    baselines = {_place(run): dice for run, dice in best if run.record["role"] == "baseline"}
     by_setting: dict[tuple[str, str], tuple[dict[str, Any], dict[Place, float]]] = {}
-    for run in students:
+    for run, dice in best:
+        if run.record["role"] == "baseline":
+            continue
         # of one method, modalities and folds differ in these
         setting = {name: value for name, value in setting_of(run).items() if name not in ("modality", "teacher")}
         _, gains = by_setting.setdefault((run.record["method"], digest(setting)), (setting, {}))
         place = _place(run)
         if place in baselines:
-            gains[place] = 100 * float(run_curve(run.folder).max() - baselines[place])
+            gains[place] = 100 * (dice - baselines[place])
     found = []
     for method in dict.fromkeys(method for method, _ in by_setting):
         own = [value for (name, _), value in by_setting.items() if name == method]
