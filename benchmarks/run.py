@@ -16,7 +16,7 @@ from kd_monai.atomic import write_bytes, write_json
 
 HERE = Path(__file__).parent
 SHARED = {"gpu", "question", "row", "run", "same_voxels", "trainings", "zoo"}
-LONG = {"method_cost"}
+LONG = {"method_cost", "precision_seeds"}
 """Asked by name alone."""
 
 
