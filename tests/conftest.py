@@ -37,4 +37,7 @@ def real_cases() -> Path:
 @pytest.fixture(scope="session")
 def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Eight phantom subjects at 2 mm: three folds leave four to train on and one to validate with."""
-    return write_phantom(tmp_path_factory.mktemp("phantom"), 8, spacing_mm=2, seed=0, progress=False)
+    own = tmp_path_factory.getbasetemp()
+    # the first of several processes writes it for all
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "phantom"
+    return write_phantom(folder, 8, spacing_mm=2, seed=0, progress=False)

@@ -244,3 +244,12 @@ def test_a_fixed_mask_stands_in_every_setting_of_its_study(tmp_path: Path) -> No
 def test_a_whole_number_with_a_point_is_the_same_setting(tmp_path: Path) -> None:
     keys = {group_key(EvaluatedRun.read(write(tmp_path, "baseline", spacing_mm=value))) for value in (2, 2.0)}
     assert len(keys) == 1
+
+
+def test_a_group_names_the_folder_of_its_data_beside_their_digest(tmp_path: Path) -> None:
+    """Runs on the phantom and on real cases in one folder are told apart by more than a hash."""
+    write(tmp_path, "baseline", dataset_dir="/somewhere/brats/2mm")
+    write(tmp_path, "student", dataset_dir="/elsewhere/2mm")
+    (group,) = group_runs(find_runs(tmp_path)[0])
+    assert group.data == "d (2mm)"
+    assert "data d (2mm), split s" in compare(tmp_path).text

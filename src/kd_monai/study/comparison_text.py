@@ -16,7 +16,7 @@ ALIKE = "Train it with the variables of these runs: the same DATA, OUT, FOLD, SE
 def comparison_text(group: Group, pools: Sequence[Pool]) -> str:
     """Scores of these pools of a group, every student against its baseline and the fixed mask, and what is missing."""
     facts = group.facts
-    digests = f"data {str(facts['data_digest'])[:8]}, split {str(facts['split_digest'])[:8]}"
+    digests = f"data {group.data}, split {str(facts['split_digest'])[:8]}"
     heading = f"Comparison: {digests}, labels {facts['labels']}, recipe {facts['recipe']}"
     if facts["n_subjects"] is not None:
         heading += f", {facts['n_subjects']} training subjects"

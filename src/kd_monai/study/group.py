@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from kd_monai.study.evaluated_run import ROLES, EvaluatedRun, TrainedRun
@@ -31,6 +32,13 @@ class Group:
     def study(self) -> Key:
         """The values of `GROUP_KEYS`."""
         return tuple(self.facts[key] for key in GROUP_KEYS)
+
+    @property
+    def data(self) -> str:
+        """First digits of the data's digest, with the name of the folder (or datalist) that they were read from."""
+        given = (run.config.get("dataset_dir") for pool in self.pools for run in pool.runs)
+        names = sorted({Path(folder).name for folder in given if folder})
+        return str(self.facts["data_digest"])[:8] + (f" ({', '.join(names)})" if names else "")
 
 
 def group_key(run: TrainedRun) -> Key:

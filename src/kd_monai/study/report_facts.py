@@ -22,7 +22,7 @@ def report_heading(group: Group) -> str:
 def report_facts(group: Group) -> list[str]:
     """n, resolution, folds, seeds and hardware; then the digests of data and split."""
     facts = group.facts
-    digests = f"data {str(facts['data_digest'])[:8]}, split {str(facts['split_digest'])[:8]}, labels {facts['labels']}"
+    digests = f"data {group.data}, split {str(facts['split_digest'])[:8]}, labels {facts['labels']}"
     return [f"{short_facts([group])}; {_hardware(group)}.", f"Digests: {digests}, setting {facts['setting']}."]
 
 
