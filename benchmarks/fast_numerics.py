@@ -4,7 +4,9 @@ Every finished run under ``--out`` (at most 2, students first) predicts its own 
 ways. Reached is a pooled Dice of 0.998 between fast and plain regions, over a run's cases and for each of TC, WT, ET.
 The contract: the ways that stay in float32 reach it, since users get them unasked, and in none does the mean Dice
 against the references change by more than 0.002; where a run has scores, the plain way has the same. Nothing is trained
-here: without a finished run there is no row. `tiny` asks an untrained network about one phantom; its bound is loose.
+here: without a finished run there is no row. Ways in bf16 are asked where the hardware has it: elsewhere torch takes
+minutes a case and OpenVINO computes in float32. `tiny` asks an untrained network about one phantom in all ways; its
+bound is loose.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ from kd_monai.study.launch import STUDENT
 from kd_monai.study.predict import predict
 from kd_monai.study.run_bundle import finished_runs, template_of
 from kd_monai.study.untrained_run import untrained_run
-from question import Given, answer, contract
+from question import Given, answer, contract, without_slow_bf16
 from row import Reach, Row, Side
 
 POOLED, CHANGE, TINY_POOLED = 0.998, 0.002, 0.9
@@ -127,7 +129,8 @@ def _of_run(given: Given, run: Path) -> dict[str, Told]:
         contract(gap <= CHANGE, f"{run.name}: the plain way has the scores of cases.csv within {CHANGE}", gap)
     case = f"{record['role']} {record['modality']}, n = {len(entries)}, seed {record['seed']}"
     told = {}
-    for name, way in {**TORCH, **(OPENVINO if openvino_is_installed() and given.device.type == "cpu" else {})}.items():
+    ways = {**TORCH, **(OPENVINO if openvino_is_installed() and given.device.type == "cpu" else {})}
+    for name, way in without_slow_bf16(given, ways).items():
         fast = predicted(name, "openvino" if name in OPENVINO else "torch", **way)
         pooled = {region: _pooled(fast[:, i], plain[:, i]) for i, region in enumerate(REGIONS)}
         told[name] = Told(case, pooled, _dice(fast, references), plain_dice)

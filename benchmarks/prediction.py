@@ -33,7 +33,7 @@ from kd_monai.study.launch import STUDENT
 from kd_monai.study.predict import predict
 from kd_monai.study.run_bundle import bundle_of
 from kd_monai.study.untrained_run import untrained_run
-from question import Given, answer, contract
+from question import Given, answer, contract, without_slow_bf16
 from row import Reach, Row, Side, faster
 
 TINY = (slice(36, 84), slice(36, 84), slice(15, 63))
@@ -55,6 +55,7 @@ def measure(given: Given) -> list[Row]:
             "OpenVINO bf16": {"runtime": "openvino", "bf16": True},
             **ways,
         }
+    ways = without_slow_bf16(given, ways)
     device = given.device.type
     sides: dict[str, Callable[[], Any]] = {
         name: lambda name=name, way=way: predict(bundle, t1ce, given.work / name, device=device, **way)

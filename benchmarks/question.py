@@ -7,13 +7,14 @@ import json
 import logging
 import tempfile
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
+from kd_monai.inferers import has_fast_bf16
 from row import Row
 
 
@@ -65,6 +66,20 @@ def in_turn(*sides: Callable[[], float], rounds: int) -> tuple[list[float], ...]
     """Figures of each side, A B A B or A B C A B C: what disturbs the machine disturbs all."""
     taken = [[side() for side in sides] for _ in range(rounds)]
     return tuple(list(figures) for figures in zip(*taken, strict=True))
+
+
+def without_slow_bf16(given: Given, ways: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Ways of predicting, without those in bf16 where the hardware lacks it: minutes a case, or float32 after all.
+
+    Args:
+        given: the benchmark's; a tiny run asks all.
+        ways: name -> arguments of `predict`.
+    """
+    if given.tiny or has_fast_bf16(given.device):
+        return dict(ways)
+    left_out = [name for name, way in ways.items() if way.get("bf16")]
+    logging.warning("No bf16 instructions here, so not asked: %s.", ", ".join(left_out))
+    return {name: way for name, way in ways.items() if name not in left_out}
 
 
 def answer(measure: Callable[[Given], Sequence[Row]]) -> None:

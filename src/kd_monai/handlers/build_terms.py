@@ -54,17 +54,11 @@ def build_terms(
         RuntimeError: learned terms or critics in a training of several processes.
     """
     if teacher is not None and loss.learned:
-        pairs = loss.feature_pairs
+        teacher_layers, student_layers = loss.layers
         of_teacher = dry_run(
-            teacher.network.to(device),
-            teacher.head,
-            sorted({name for name, _ in pairs}),
-            len(teacher.modalities),
-            roi_size,
+            teacher.network.to(device), teacher.head, teacher_layers, len(teacher.modalities), roi_size
         )
-        of_student = dry_run(
-            student, student_head, sorted({name for _, name in pairs}), len(student_modalities), roi_size
-        )
+        of_student = dry_run(student, student_head, student_layers, len(student_modalities), roi_size)
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)  # not torch.manual_seed, which seeds every device
             loss.build(of_student, of_teacher)

@@ -130,8 +130,7 @@ class TeacherHandler:
         """
         for teacher in self.teachers:
             teacher.to(engine.state.device)
-        pairs = self.loss.feature_pairs
-        of_teacher, of_student = sorted({name for name, _ in pairs}), sorted({name for _, name in pairs})
+        of_teacher, of_student = self.loss.layers
         network = engine.network.module if isinstance(engine.network, DistributedDataParallel) else engine.network
         frozen = [teacher.network for teacher in self.teachers]
         self.loss.check(

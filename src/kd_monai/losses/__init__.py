@@ -23,6 +23,7 @@ from kd_monai.losses.prototype import Prototype, prototype
 from kd_monai.losses.segmentation import SegmentationLoss
 from kd_monai.losses.soft_dice_bce import SoftDiceBCE, soft_dice_bce
 from kd_monai.losses.standardized_kl import StandardizedKL, standardized_kl
+from kd_monai.losses.synthesis import Synthesis
 from kd_monai.losses.vid import VID, vid
 
 __all__ = [
@@ -50,6 +51,7 @@ __all__ = [
     "SegmentationLoss",
     "SoftDiceBCE",
     "StandardizedKL",
+    "Synthesis",
     "attention",
     "boundary_first_order",
     "channel_wise",

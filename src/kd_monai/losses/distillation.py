@@ -20,10 +20,10 @@ class DistillationLoss(nn.Module):
     The segmentation loss, a mean over samples, is 0 for those that `Batch.labelled` says have no reference: ``L_seg``
     is then ``sum_labelled L_i / B``.
 
-    Beside its call a term may have: `pairs`, the (teacher, student) layers it reads; `check(student, teacher)`, which
-    raises before the first step where the two do not fit; `learned = True` with `build(student, teacher)`, which makes
-    its parameters for the channels of these outputs; `critic`, a `Critic`; and `needs_head`, of its class, the name of
-    the one head it reads.
+    Beside its call a term may have: `pairs`, the (teacher, student) layers it reads, None for nobody's;
+    `check(student, teacher)`, which raises before the first step where the two do not fit; `learned = True` with
+    `build(student, teacher)`, which makes its parameters for the channels of these outputs; `critic`, a `Critic`; and
+    `needs_head`, of its class, the name of the one head it reads.
 
     Args:
         segmentation: loss of logits ``B C H W D`` against regions ``B 3 H W D``, a scalar.
@@ -61,9 +61,11 @@ class DistillationLoss(nn.Module):
         self._slot: tuple[Outputs, Outputs, Batch] | None = None
 
     @property
-    def feature_pairs(self) -> list[tuple[str, str]]:
-        """(teacher, student) layer names that feature terms compare."""
-        return sorted({pair for term in self.terms.values() for pair in getattr(term, "pairs", [])})
+    def layers(self) -> tuple[list[str], list[str]]:
+        """Names of the teacher's and of the student's layers that terms read."""
+        pairs = [pair for term in self.terms.values() for pair in getattr(term, "pairs", [])]
+        of_teacher, of_student = ({pair[side] for pair in pairs} - {None} for side in (0, 1))
+        return sorted(of_teacher), sorted(of_student)
 
     @property
     def learned(self) -> bool:
