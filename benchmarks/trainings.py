@@ -106,9 +106,14 @@ class Training:
             began = time.perf_counter()
             self.trainer.run()
             torch.cuda.synchronize(self._device)
-            return (time.perf_counter() - began) / len(self._marks)
-        self.trainer.run()
-        return statistics.median(b - a for a, b in pairwise(self._marks))
+            seconds = (time.perf_counter() - began) / len(self._marks)
+        else:
+            self.trainer.run()
+            seconds = statistics.median(b - a for a, b in pairwise(self._marks))
+        # else its thread would import MLflow while the next epoch is timed, or while MONAI lists the modules that there
+        # are for another training
+        self.config.get_parsed_content("tracker").flush()
+        return seconds
 
     @property
     def runtime(self) -> str:

@@ -123,13 +123,16 @@ ON_OUTPUTS = [
 NOT_A_MEAN_OVER_VOXELS = {"BoundaryFirstOrder", "Holistic", "Adversarial"}
 """Of pairs, which twice the volume has more than twice of, and of what a critic makes of the whole."""
 NO_TERMS = {"Adapter", "Critic", "DistillationLoss", "FeatureTerm", "SegmentationLoss"}
+ON_FEATURES_ALONE = {"Synthesis"}
+"""No `FeatureTerm`, for it reads no layer of the teacher; see test_synthesis.py."""
 
 
 def test_every_term_on_outputs_is_asked_whether_it_grows() -> None:
     """Those on features are in test_feature_term.py."""
     exported = {name: getattr(losses, name) for name in losses.__all__}
     on_features = {name for name, kind in exported.items() if isinstance(kind, type) and issubclass(kind, FeatureTerm)}
-    terms = {name for name, kind in exported.items() if isinstance(kind, type)} - on_features - NO_TERMS
+    terms = {name for name, kind in exported.items() if isinstance(kind, type)} - NO_TERMS
+    terms -= on_features | ON_FEATURES_ALONE
     assert terms - NOT_A_MEAN_OVER_VOXELS == {kind.__name__ for kind, _ in ON_OUTPUTS}
 
 
