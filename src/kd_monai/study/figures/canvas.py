@@ -43,7 +43,7 @@ def legend(figure: Figure) -> None:
     """The labelled lines of all panels, each name once, beside the last panel."""
     lines = {name: line for axis in figure.axes for line, name in zip(*axis.get_legend_handles_labels(), strict=True)}
     names = [shortened(name) for name in lines]
-    figure.legend(lines.values(), names, loc="outside right upper", fontsize=8, frameon=False)
+    figure.legend(lines.values(), names, loc="outside right center", fontsize=8, frameon=False)
 
 
 def line_styles(names: Sequence[str]) -> dict[str, tuple[str, str, str]]:
