@@ -66,6 +66,13 @@ def test_a_run_that_is_not_finished_does_not_count(out: Path) -> None:
     assert "2 runs a method" in " ".join(selection(out).split())
 
 
+def test_two_runs_of_one_place_are_refused(out: Path) -> None:
+    """The later one would silently take the place of the other."""
+    write_journal(write_run(out, "kdnet", "t1ce", 0), [0.2], [500.0], dice=[0.9])
+    with pytest.raises(ValueError, match=r"is a second kdnet of t1ce, 0, 0.* Move one"):
+        selection(out)
+
+
 def test_methods_without_a_place_in_common_are_not_ranked(out: Path) -> None:
     write_run(out, "baseline", "t2", 0)
     write_journal(write_run(out, "vid", "t2", 0), [0.2], [500.0], dice=[0.64])

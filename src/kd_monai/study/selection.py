@@ -53,7 +53,7 @@ def selection(out: str | Path, methods: Collection[str] = ()) -> str:
         Tables for a terminal, one for each group of runs that may be compared, and what they say.
 
     Raises:
-        ValueError: no finished student has a finished baseline beside it.
+        ValueError: no finished student has a finished baseline beside it, or a method has two runs of one place.
     """
     out = Path(out).expanduser()
     runs = [TrainedRun.read(file.parent) for file in sorted(out.glob("*/run.json"))]
@@ -88,6 +88,11 @@ def _candidates(members: Sequence[TrainedRun]) -> list[Candidate]:
         setting = {name: value for name, value in setting_of(run).items() if name not in ("modality", "teacher")}
         _, gains = by_setting.setdefault((run.record["method"], digest(setting)), (setting, {}))
         place = _place(run)
+        if place in gains:
+            raise ValueError(
+                f"A method has one run per modality, fold and seed; {run.folder} is a second {run.record['method']} of "
+                f"{', '.join(place)}, of another teacher perhaps. Move one of them out of the folder."
+            )
         if place in baselines:
             gains[place] = 100 * (dice - baselines[place])
     found = []
@@ -117,7 +122,7 @@ def _text(run: TrainedRun, found: Sequence[Candidate]) -> str:
     for own in ordered:
         mean = own.over(shared)
         by_modality = [own.over([place for place in shared if place[0] == name]).estimate for name in modalities]
-        bounds = f"[{mean.low:+.1f}, {mean.high:+.1f}]" if mean.low == mean.low else ""
+        bounds = f"[{mean.low:+.1f}, {mean.high:+.1f}]" if mean.n > 1 else ""
         rows.append([own.name, f"{mean.estimate:+.1f}", bounds, *(f"{value:+.1f}" for value in by_modality)])
     n_val = run.get("n_val")
     facts = (
