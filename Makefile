@@ -42,6 +42,7 @@ PROBABILITIES ?=#       predict: 1 writes probabilities of TC, WT, ET
 CHECK_SKULL_STRIPPED ?=#  predict: False leaves the check out
 PREDICTIONS ?= predictions#  predict: where label maps are written
 README ?=#              report: a Markdown file whose results are written anew, for example README.md
+PACK ?=#                pack, unpack: the text file of the runs
 PORT ?= 5000#           mlflow: port on 127.0.0.1
 TEST_JOBS ?= 2#         test: processes at once, a thread each
 ONLY ?=#                bench: names of benchmarks joined by ',' (all but method_cost and precision_seeds)
@@ -107,6 +108,7 @@ EVALUATE := OUT RUN DEVICE
 COMPARE := OUT MODALITY
 REPORT := OUT README
 CHOOSE := OUT METHODS
+PACKED = $(call options,OUT) --file '$(or $(strip $(PACK)),$(error make $(MAKECMDGOALS) wants PACK, the text file of the runs))'
 PREDICT := RUN INPUT LABELS DEVICE
 SERVE := OUT PORT
 BENCH := OUT ONLY SIZE DEVICE
@@ -123,6 +125,8 @@ TAKES_evaluate := $(EVALUATE) DATA FORCE
 TAKES_compare := $(COMPARE)
 TAKES_report := $(REPORT)
 TAKES_choose := $(CHOOSE)
+TAKES_pack := OUT PACK
+TAKES_unpack := OUT PACK
 TAKES_predict := $(PREDICT) PREDICTIONS PROBABILITIES CHECK_SKULL_STRIPPED
 TAKES_mlflow := $(SERVE)
 TAKES_phantom := $(WRITTEN) RECIPE
@@ -133,7 +137,7 @@ STRANGE := $(filter-out $(TAKEN) PYTHON VENV TORCH_INDEX_URL $(OTHERS),$(call na
 $(if $(and $(TAKEN),$(STRANGE)),$(error make $(MAKECMDGOALS) takes $(TAKEN); got $(STRANGE), which would change nothing. Leave it out, or see whose it is: make))
 endif
 
-.PHONY: help install demo teacher baseline student study evaluate compare report choose predict mlflow phantom verify-bundles bench test lint
+.PHONY: help install demo teacher baseline student study evaluate compare report choose pack unpack predict mlflow phantom verify-bundles bench test lint
 help: ## print the verbs and the variables
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@printf '\nVariables stand behind the verb: make student MODALITY=flair FOLD=1 (default in brackets)\n'
@@ -157,6 +161,10 @@ report: $(INSTALLED) ## the proof: every method against its baseline; OUT/report
 	$(PY) pipelines/report.py $(call options,$(REPORT))
 choose: $(INSTALLED) ## rank METHODS (all) under OUT on the validation parts; no test case is read
 	$(PY) pipelines/choose.py $(call options,$(CHOOSE))
+pack: $(INSTALLED) ## write the scored runs under OUT into the text file PACK: no weights, no images, no pictures
+	$(PY) pipelines/pack.py $(PACKED)
+unpack: $(INSTALLED) ## write the runs of PACK into OUT, to be reported there or gone on with
+	$(PY) pipelines/unpack.py $(PACKED)
 predict: $(INSTALLED) ## segment INPUT with RUN's network; label maps under PREDICTIONS
 	$(PY) pipelines/predict.py $(strip $(call options,$(PREDICT)) --out '$(strip $(PREDICTIONS))' $(if $(strip $(PROBABILITIES)),--probabilities) $(if $(strip $(CHECK_SKULL_STRIPPED)),--check_skull_stripped '$(strip $(CHECK_SKULL_STRIPPED))'))
 mlflow: $(INSTALLED) ## serve the runs under OUT on 127.0.0.1:PORT

@@ -174,6 +174,6 @@ def test_make_alone_prints_every_verb_once_and_the_variables() -> None:
     verbs = [line.split()[1] for line in printed.splitlines() if line.startswith("  make ")]
     assert len(verbs) == len(set(verbs))
     assert re.search(r"^  MODALITY +what the student reads.*\(t1ce\)$", printed, re.MULTILINE)
-    named = "teacher baseline student study evaluate compare report choose predict mlflow phantom verify-bundles bench"
-    named += " test lint demo"
+    named = "teacher baseline student study evaluate compare report choose pack unpack predict mlflow phantom"
+    named += " verify-bundles bench test lint demo"
     assert set(named.split()) <= set(verbs)

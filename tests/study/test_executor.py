@@ -69,6 +69,7 @@ def finished(run: Path) -> None:
     (run / "bundle").mkdir(parents=True, exist_ok=True)
     (run / "run.json").write_text(json.dumps({"status": "FINISHED"}))
     (run / "cases.csv").touch()
+    (run / "model.pt").touch()
     (run / "durations.json").write_text(json.dumps({"wall": 12.0}))
 
 
@@ -103,6 +104,24 @@ def test_a_finished_study_runs_nothing_again_also_where_it_was_copied_to(tmp_pat
     again = Fake(tmp_path / "there")
     assert run(again).finished == 5
     assert again.started == []
+
+
+def without_weights(out: Path, *cells: str) -> None:
+    """Leave of runs what `unpack` writes."""
+    for name in cells:
+        (out / f"{name}-run" / "model.pt").unlink()
+        (out / f"{name}-run" / "bundle").rmdir()
+
+
+def test_scored_runs_without_weights_are_done_but_for_the_teacher_of_an_open_cell(tmp_path: Path) -> None:
+    run(Fake(tmp_path))
+    without_weights(tmp_path, *(cell.name for cell in CELLS))
+    again = Fake(tmp_path)
+    assert run(again).finished == 5
+    assert again.started == []
+    more = Fake(tmp_path)
+    assert run(more, [*CELLS, cell("hinton-1", "teacher-1")]).finished == 6
+    assert more.started == ["teacher-1", "hinton-1"]
 
 
 @pytest.mark.parametrize("harm", ["unscored", "unfinished", "gone", "no bundle", "another setting"])

@@ -142,6 +142,18 @@ def test_failing_after_the_end_changes_nothing(tmp_path: Path) -> None:
     assert status(run) == "FINISHED"
 
 
+def test_a_finished_run_whose_weights_are_gone_is_trained_anew(tmp_path: Path) -> None:
+    first = finish(run_folder(tmp_path))
+    first.model.unlink()
+    (first.path / "cases.csv").write_text("of the weights that are gone")
+    again = run_folder(tmp_path)
+    assert not again.finished
+    again.open()
+    assert not (again.path / "cases.csv").exists()
+    assert status(again) == "RUNNING"
+    again.fail()
+
+
 def test_force_forgets_a_finished_run(tmp_path: Path) -> None:
     finish(run_folder(tmp_path))
     forced = run_folder(tmp_path, force=True)

@@ -41,14 +41,23 @@ class Ledger:
                 "found again."
             ) from error
         for cell in cells:
-            entry = self._entries.setdefault(cell.name, {})
-            entry |= {"state": "finished" if self._is_done(cell) else "pending", "message": ""}
+            self._entries.setdefault(cell.name, {})
+        done = self._done(cells)
+        for cell in cells:
+            entry = self._entries[cell.name]
+            entry |= {"state": "finished" if cell.name in done else "pending", "message": ""}
             if entry.get("signature") != cell.signature:
                 entry |= {"run": None, "seconds": None}
             entry |= {"signature": cell.signature, "teacher": cell.teacher}
 
+    def _done(self, cells: list[Cell]) -> set[str]:
+        """Names of the cells with nothing to do; a teacher without weights (`unpack`) has, where it is to teach."""
+        done = {cell.name for cell in cells if self._is_done(cell)}
+        to_teach = {cell.teacher for cell in cells if cell.name not in done} & done
+        return done - {name for name in to_teach if not (self.run(name) / "model.pt").is_file()}
+
     def _is_done(self, cell: Cell) -> bool:
-        """Whether the run that this very cell had is finished and scored."""
+        """Whether the run that this very cell had is finished and scored, and has its bundle where it has weights."""
         entry = self._entries[cell.name]
         if entry.get("signature") != cell.signature or not entry.get("run"):
             return False
@@ -57,7 +66,8 @@ class Ledger:
             finished = json.loads((folder / "run.json").read_text())["status"] == "FINISHED"
         except (OSError, ValueError, KeyError):
             return False
-        return finished and (folder / "cases.csv").is_file() and (folder / "bundle").is_dir()
+        whole = (folder / "bundle").is_dir() or not (folder / "model.pt").exists()
+        return finished and (folder / "cases.csv").is_file() and whole
 
     def state(self, name: str) -> State:
         """Of a cell."""

@@ -30,12 +30,15 @@ def finished_record(run_folder: Path) -> dict[str, Any]:
 
 
 def finished_runs(out: Path) -> list[Path]:
-    """Folders of the finished trainings in an output folder, without teachers of inner folds: they only teach."""
+    """Folders of the finished trainings in an output folder, without those that have nothing to score.
+
+    Those are teachers of inner folds, which only teach, and runs without weights (`unpack`).
+    """
     records = {file.parent: json.loads(file.read_text()) for file in sorted(out.glob("*/run.json"))}
     return [
         folder
         for folder, record in records.items()
-        if record.get("status") == "FINISHED" and record.get("inner_fold") is None
+        if record.get("status") == "FINISHED" and record.get("inner_fold") is None and (folder / "model.pt").is_file()
     ]
 
 

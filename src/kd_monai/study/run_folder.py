@@ -149,8 +149,8 @@ class RunFolder:
 
     @property
     def finished(self) -> bool:
-        """Whether the training ran to its end."""
-        return self._read().get("status") == "FINISHED"
+        """Whether the training ran to its end and its weights are here; those of an unpacked run are not."""
+        return self._read().get("status") == "FINISHED" and self.model.is_file()
 
     def _read(self) -> dict[str, Any]:
         file = self.path / "run.json"
@@ -184,7 +184,7 @@ class RunFolder:
                 "Wait for it, or choose another OUT."
             ) from error
         self._end_if_finished()  # by another process, since the first look
-        if self.force and self.path.exists():
+        if self.path.exists() and (self.force or self._read().get("status") == "FINISHED"):
             self._set_aside()
         earlier = self._read()
         self._compare_threads(earlier)

@@ -1,0 +1,130 @@
+"""Runs as one text file: what they are, how they trained and what they scored, without weights, images or pictures."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from kd_monai.atomic import write_bytes, write_json
+from kd_monai.study.evaluated_run import TrainedRun
+from kd_monai.study.launch import BUNDLES
+from kd_monai.tracking import Tracker
+
+FILES = (
+    "run.json",
+    "config.yaml",
+    "split.json",
+    "cases.csv",
+    "thresholds.json",
+    "durations.json",
+    "journal.jsonl",
+)
+"""What is taken of a run's folder."""
+
+_OUT, _CODE, _DATA = "<OUT>", "<CODE>", "<DATA>"
+_CHECKOUT = re.compile(r"/[^\s\"':]*(?=/bundles/brats_)")
+_CELL = ("state", "run", "seconds", "signature", "teacher")
+
+
+def pack(out: str | Path, file: str | Path) -> int:
+    """Write the scored runs of a folder, teachers of inner folds and the cells of their study into one file.
+
+    It has a line of JSON per run, sorted by name, so that a version control system shows what came to it, and says
+    nothing of the machine's folders.
+
+    Args:
+        out: folder of run folders.
+        file: is replaced.
+
+    Returns:
+        The number of runs.
+
+    Raises:
+        ValueError: no run has been scored.
+    """
+    out = Path(out).expanduser().absolute()
+    folders = [folder for folder in sorted(file.parent for file in out.glob("*/run.json")) if _is_whole(folder)]
+    if not folders:
+        raise ValueError(f"Finished and scored runs are packed; {out} has none. Train first (make study).")
+    lines = [{"run": folder.name, "files": dict(_texts(folder, out))} for folder in folders]
+    names = {folder.name for folder in folders}
+    cells = {
+        name: {key: entry[key] for key in _CELL if key in entry}
+        for name, entry in sorted(_cells(out).items())
+        if entry.get("state") == "finished" and entry.get("run") in names
+    }
+    content = [{"cells": cells}, *lines]
+    write_bytes(file, "".join(json.dumps(line, sort_keys=True) + "\n" for line in content).encode())
+    return len(folders)
+
+
+def unpack(file: str | Path, out: str | Path) -> list[Path]:
+    """Write the runs of a packed file into a folder, and tell MLflow of them; runs that are there are left alone.
+
+    They can be reported, compared and chosen from, and a study goes on behind them. They have no weights: a teacher
+    that an open cell needs is trained again.
+
+    Returns:
+        The folders that were written.
+
+    Raises:
+        ValueError: the file is none that `pack` wrote.
+    """
+    file, out = Path(file).expanduser(), Path(out).expanduser().absolute()
+    try:
+        first, *lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        cells = {str(name): dict(entry) for name, entry in first["cells"].items()}
+        runs = {str(line["run"]): {str(name): str(text) for name, text in line["files"].items()} for line in lines}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{file} must be what `make pack` wrote; it cannot be read: {error}. Correct PACK.") from error
+    strangers = [
+        name for run, files in runs.items() for name in (run, *files) if Path(name).name != name or name == ".."
+    ]
+    if strangers:
+        raise ValueError(f"{file} must name files of run folders alone; got {strangers[0]!r}. Restore the file.")
+    written = []
+    for run, files in runs.items():
+        if (out / run).exists():
+            continue
+        # run.json last: with it the folder is a run
+        for name in sorted(files, key=lambda name: name == "run.json"):
+            text = files[name].replace(_OUT, str(out)).replace(_CODE, str(BUNDLES.parent))
+            write_bytes(out / run / name, text.encode())
+        written.append(out / run)
+    write_json(out / "study.json", {"cells": {**cells, **_cells(out)}})
+    for folder in written:
+        if (folder / "journal.jsonl").is_file():
+            Tracker.reopen(folder).close()
+    return written
+
+
+def _is_whole(folder: Path) -> bool:
+    record = json.loads((folder / "run.json").read_text())
+    scored = (folder / "cases.csv").is_file() or record.get("inner_fold") is not None
+    return bool(scored and record.get("status") == "FINISHED")
+
+
+def _cells(out: Path) -> Mapping[str, Any]:
+    file = out / "study.json"
+    found: dict[str, Any] = json.loads(file.read_text())["cells"] if file.is_file() else {}
+    return found
+
+
+def _texts(folder: Path, out: Path) -> Iterator[tuple[str, str]]:
+    """The texts of a run, in which the folders of this machine have names."""
+    places = {str(out): _OUT}
+    data = Path(TrainedRun.read(folder).config.get("dataset_dir") or "")
+    if data.is_absolute():
+        places[str(data.parent)] = _DATA
+    for name in FILES:
+        if not (folder / name).is_file():
+            continue
+        text = (folder / name).read_text(encoding="utf-8")
+        if name == "journal.jsonl":  # pictures and weights are no part of it
+            text = "".join(line for line in text.splitlines(True) if json.loads(line).get("op") != "artifact")
+        for place in sorted(places, key=len, reverse=True):
+            text = text.replace(place, places[place])
+        yield name, _CHECKOUT.sub(_CODE, text)

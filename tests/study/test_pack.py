@@ -1,0 +1,112 @@
+"""Runs that travel as text: what comes out is what went in, without weights and without this machine's folders."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from fake_runs import write_run
+from mlflow import MlflowClient
+
+from kd_monai.study import report as module
+from kd_monai.study.launch import STUDENT
+from kd_monai.study.pack import pack, unpack
+from kd_monai.study.report import report
+from kd_monai.study.run_bundle import finished_runs
+from kd_monai.study.selection import selection
+from kd_monai.tracking import Tracker
+from tiny import pipeline
+
+DICE = {"teacher": 0.7, "baseline": 0.5, "kdnet": 0.6}
+
+
+@pytest.fixture
+def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A fold's teacher, baseline and student with weights and a picture, and a run that is still in training."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    out = tmp_path / "here"
+    out.mkdir()
+    cells = {}
+    for method, dice in DICE.items():
+        settings = {"dataset_dir": str(tmp_path / "hospital" / "2mm"), "output_dir": str(out)}
+        folder = write_run(out, method, lift=dice - 0.5, settings=settings)
+        (folder / "model.pt").write_bytes(b"weights")
+        (folder / "overlay.png").write_bytes(b"a picture")
+        params = {"bundle_root": str(STUDENT), "dataset_dir": settings["dataset_dir"], "torch_threads": "1"}
+        with Tracker(folder, "kd_monai", method, {"method": method}, params, "study", {"recipe": "study"}) as tracker:
+            tracker.start()
+            tracker.log_metrics({"val/dice_mean": dice}, step=2)
+            tracker.log_artifact(folder / "overlay.png")
+        cells[f"{method}-fold0"] = {
+            "state": "finished", "run": folder.name, "seconds": 12.0, "signature": method, "teacher": "",
+            "command": f"python --out {out}", "message": "",
+        }  # fmt: skip
+    open_run = write_run(out, "vid", status="RUNNING")
+    cells["vid-fold0"] = {"state": "running", "run": open_run.name}
+    (out / "study.json").write_text(json.dumps({"cells": cells}))
+    return out
+
+
+def test_a_packed_study_comes_out_elsewhere_with_its_report_its_choice_and_its_mlflow_runs(
+    out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(module, "draw_figures", lambda *_: [])
+    file, there = tmp_path / "study.jsonl", tmp_path / "there"
+    assert pipeline("pack", ["--out", str(out), "--file", str(file)], monkeypatch) == 0
+    assert "3 runs of" in capsys.readouterr().out
+    text = file.read_text()
+    assert str(tmp_path) not in text
+    assert str(STUDENT.parent) not in text
+    assert "overlay" not in text
+
+    assert pipeline("unpack", ["--out", str(there), "--file", str(file)], monkeypatch) == 0
+    assert "3 runs of" in capsys.readouterr().out
+    assert sorted(path.name for path in there.glob("*/*.p*")) == []  # neither weights nor pictures
+    assert selection(there) == selection(out)
+    for folder in out.glob("vid*"):
+        (folder / "cases.csv").unlink()  # it is not finished, and was not packed
+    ours, theirs = (report(folder).rows for folder in (there, out))
+    pd.testing.assert_frame_equal(ours, theirs)
+    assert finished_runs(there) == []  # `make evaluate` has nothing to score there
+    cells = json.loads((there / "study.json").read_text())["cells"]
+    assert set(cells) == {f"{method}-fold0" for method in DICE}
+
+    client = MlflowClient(f"sqlite:///{there / 'mlruns.db'}")
+    experiment = client.get_experiment_by_name("kd_monai")
+    runs = client.search_runs([experiment.experiment_id], "tags.method LIKE '%'")
+    assert {run.data.tags["method"]: run.data.metrics["val/dice_mean"] for run in runs} == DICE
+
+    assert pack(there, tmp_path / "again.jsonl") == 3
+    assert (tmp_path / "again.jsonl").read_text() == text
+
+
+def test_what_is_there_stays_as_it_is(out: Path, tmp_path: Path) -> None:
+    pack(out, tmp_path / "study.jsonl")
+    before = (out / "study.json").read_text()
+    assert unpack(tmp_path / "study.jsonl", out) == []
+    assert json.loads((out / "study.json").read_text()) == json.loads(before)
+    assert len(list(out.glob("*/model.pt"))) == len(DICE)
+
+
+def test_nothing_to_pack_is_an_error_with_the_remedy(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"Finished and scored runs are packed; .* has none\. Train first"):
+        pack(tmp_path, tmp_path / "study.jsonl")
+
+
+@pytest.mark.parametrize("content", ["", "weights", "{}", '{"cells": 1}', '{"cells": {}}\n{"run": "a"}'])
+def test_what_is_no_packed_file_is_an_error_with_the_remedy(content: str, tmp_path: Path) -> None:
+    (tmp_path / "study.jsonl").write_text(content)
+    with pytest.raises(ValueError, match=r"study\.jsonl must be what `make pack` wrote; .* Correct PACK\."):
+        unpack(tmp_path / "study.jsonl", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("run", "name"), [("../a", "run.json"), ("a", "../run.json"), ("..", "run.json")])
+def test_a_file_that_names_places_outside_of_out_is_refused(run: str, name: str, tmp_path: Path) -> None:
+    lines = [{"cells": {}}, {"run": run, "files": {name: "{}"}}]
+    (tmp_path / "study.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(ValueError, match="must name files of run folders alone"):
+        unpack(tmp_path / "study.jsonl", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
