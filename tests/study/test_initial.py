@@ -130,3 +130,17 @@ def test_a_training_starts_there_and_a_baseline_never(tmp_path: Path, monkeypatc
     with pytest.raises(ValueError, match="a baseline has none"):
         train(STUDENT, baseline, {**settings, "init": "teacher"})
     assert not list((tmp_path / "runs").glob("baseline*/run.json"))
+
+
+def test_finetune_is_that_start_and_then_the_reference_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = {**short(write_volumes(tmp_path / "data"), tmp_path / "runs"), "epochs": 1}
+    taught = {**settings, "teacher": str(train(TEACHER, [], settings).path), "modality": "t2"}
+    silent = {"terms#soft_dice_bce#weight": 0, "terms#latent_kl#weight": 0, "segmentation_weight": 1.0}
+    other = train(STUDENT, [], {**taught, **silent, "init": "teacher"})
+    files = [overlay(STUDENT, "method", "finetune")]
+    with pytest.raises(ValueError, match=r"\(finetune\) that learns from the reference alone\. Leave UNLABELLED out"):
+        train(STUDENT, files, {**taught, "unlabelled": str(write_volumes(tmp_path / "more", 1, first=9))})
+    monkeypatch.setattr(TeacherHandler, "started", lambda *_: pytest.fail("the teacher ran"))
+    run = train(STUDENT, files, taught)
+    ours, theirs = (torch.load(each.model, weights_only=True) for each in (run, other))
+    assert all(torch.equal(value, theirs[name]) for name, value in ours.items())

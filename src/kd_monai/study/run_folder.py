@@ -60,8 +60,8 @@ class RunFolder:
         on_fail: called with the status when the run ends without `finish`.
 
     Raises:
-        ValueError: the teacher does not fit, nobody teaches the unlabelled subjects, or epochs or steps are not whole
-            numbers from 1.
+        ValueError: the teacher does not fit, nothing is learned of the unlabelled subjects, or epochs or steps are not
+            whole numbers from 1.
     """
 
     def __init__(
@@ -88,10 +88,11 @@ class RunFolder:
         if teacher is not None:
             teacher.check(datalist, spacing_mm)
             teacher_key = teacher.key
-        elif datalist.unlabelled.entries:
+        if datalist.unlabelled.entries and (teacher is None or not self.config.get("terms")):
+            learns = "without teacher" if teacher is None else f"({method}) that learns from the reference alone"
             raise ValueError(
                 f"Unlabelled subjects (UNLABELLED) are labelled by a teacher; got {len(datalist.unlabelled.entries)} "
-                f"of them and a {role} without teacher. Leave UNLABELLED out, or train a student."
+                f"of them and a {role} {learns}. Leave UNLABELLED out, or train a student whose method has terms."
             )
         facts = {
             "data": datalist.digest,
