@@ -18,7 +18,9 @@ from row import Row, Side, costlier
 from student_step import watched
 from trainings import Training, teacher
 
-METHODS = sorted(file.stem for file in (STUDENT / "configs" / "methods").glob("*.yaml") if file.stem != "baseline")
+# a finetune's step is the baseline's, from other weights
+LEFT_OUT = ("baseline", "finetune")
+METHODS = sorted(file.stem for file in (STUDENT / "configs" / "methods").glob("*.yaml") if file.stem not in LEFT_OUT)
 
 
 def head_of(method: str) -> str:

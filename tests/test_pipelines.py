@@ -61,6 +61,7 @@ def finished(folder: Path, n_test: int) -> Path:
     folder.mkdir()
     record = {"role": "student", "status": "FINISHED", "n_test": n_test}
     (folder / "run.json").write_text(json.dumps(record))
+    (folder / "model.pt").touch()
     return folder
 
 
@@ -80,7 +81,9 @@ def test_evaluate_scores_the_finished_runs_of_a_folder(
     tmp_path: Path, scored: list[Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     done = [finished(tmp_path / name, n_test) for name, n_test in (("a", 2), ("b", 0))]
-    for name, record in {"mask": {"role": "fixed_mask"}, "late": {"role": "student", "status": "RUNNING"}}.items():
+    others = {"mask": {"role": "fixed_mask"}, "late": {"role": "student", "status": "RUNNING"}}
+    others["unpacked"] = {"role": "student", "status": "FINISHED"}  # it has scores and no weights
+    for name, record in others.items():
         (tmp_path / name).mkdir()
         (tmp_path / name / "run.json").write_text(json.dumps(record))
     assert pipeline("evaluate", ["--out", str(tmp_path)], monkeypatch) == 0
