@@ -30,7 +30,7 @@ _CELL = ("state", "run", "seconds", "signature", "teacher")
 
 
 def pack(out: str | Path, file: str | Path) -> int:
-    """Write the scored runs of a folder, teachers of inner folds and the cells of their study into one file.
+    """Write the scored runs of a folder, teachers of inner folds, fixed masks and the study's cells into one file.
 
     It has a line of JSON per run, sorted by name, so that a version control system shows what came to it, and says
     nothing of the machine's folders.
@@ -46,11 +46,12 @@ def pack(out: str | Path, file: str | Path) -> int:
         ValueError: no run has been scored.
     """
     out = Path(out).expanduser().absolute()
-    folders = [folder for folder in sorted(file.parent for file in out.glob("*/run.json")) if _is_whole(folder)]
-    if not folders:
+    runs = [TrainedRun.read(file.parent) for file in sorted(out.glob("*/run.json"))]
+    runs = [run for run in runs if _is_done(run)]
+    if not runs:
         raise ValueError(f"Finished and scored runs are packed; {out} has none. Train first (make study).")
-    lines = [{"run": folder.name, "files": dict(_texts(folder, out))} for folder in folders]
-    names = {folder.name for folder in folders}
+    lines = [{"run": run.folder.name, "files": dict(_texts(run, out))} for run in runs]
+    names = {run.folder.name for run in runs}
     cells = {
         name: {key: entry[key] for key in _CELL if key in entry}
         for name, entry in sorted(_cells(out).items())
@@ -58,7 +59,7 @@ def pack(out: str | Path, file: str | Path) -> int:
     }
     content = [{"cells": cells}, *lines]
     write_bytes(file, "".join(json.dumps(line, sort_keys=True) + "\n" for line in content).encode())
-    return len(folders)
+    return len(runs)
 
 
 def unpack(file: str | Path, out: str | Path) -> list[Path]:
@@ -94,17 +95,19 @@ def unpack(file: str | Path, out: str | Path) -> list[Path]:
             text = files[name].replace(_OUT, str(out)).replace(_CODE, str(BUNDLES.parent))
             write_bytes(out / run / name, text.encode())
         written.append(out / run)
-    write_json(out / "study.json", {"cells": {**cells, **_cells(out)}})
+    here = _cells(out)
+    done = {name: entry for name, entry in here.items() if entry.get("state") == "finished"}
+    write_json(out / "study.json", {"cells": {**here, **cells, **done}})
     for folder in written:
         if (folder / "journal.jsonl").is_file():
             Tracker.reopen(folder).close()
     return written
 
 
-def _is_whole(folder: Path) -> bool:
-    record = json.loads((folder / "run.json").read_text())
-    scored = (folder / "cases.csv").is_file() or record.get("inner_fold") is not None
-    return bool(scored and record.get("status") == "FINISHED")
+def _is_done(run: TrainedRun) -> bool:
+    """Whether it is scored, or teaches without scores; a fixed mask was never trained."""
+    scored = (run.folder / "cases.csv").is_file() or run.record.get("inner_fold") is not None
+    return scored and (run.record.get("status") == "FINISHED" or run.record["role"] == "fixed_mask")
 
 
 def _cells(out: Path) -> Mapping[str, Any]:
@@ -113,16 +116,16 @@ def _cells(out: Path) -> Mapping[str, Any]:
     return found
 
 
-def _texts(folder: Path, out: Path) -> Iterator[tuple[str, str]]:
+def _texts(run: TrainedRun, out: Path) -> Iterator[tuple[str, str]]:
     """The texts of a run, in which the folders of this machine have names."""
     places = {str(out): _OUT}
-    data = Path(TrainedRun.read(folder).config.get("dataset_dir") or "")
+    data = Path(run.config.get("dataset_dir") or "")
     if data.is_absolute():
         places[str(data.parent)] = _DATA
     for name in FILES:
-        if not (folder / name).is_file():
+        if not (run.folder / name).is_file():
             continue
-        text = (folder / name).read_text(encoding="utf-8")
+        text = (run.folder / name).read_text(encoding="utf-8")
         if name == "journal.jsonl":  # pictures and weights are no part of it
             text = "".join(line for line in text.splitlines(True) if json.loads(line).get("op") != "artifact")
         for place in sorted(places, key=len, reverse=True):
