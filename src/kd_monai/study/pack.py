@@ -12,6 +12,7 @@ from kd_monai.atomic import write_bytes, write_json
 from kd_monai.study.evaluated_run import TrainedRun
 from kd_monai.study.launch import BUNDLES
 from kd_monai.tracking import Tracker
+from kd_monai.tracking.journal import Journal
 
 FILES = (
     "run.json",
@@ -125,9 +126,11 @@ def _texts(run: TrainedRun, out: Path) -> Iterator[tuple[str, str]]:
     for name in FILES:
         if not (run.folder / name).is_file():
             continue
-        text = (run.folder / name).read_text(encoding="utf-8")
         if name == "journal.jsonl":  # pictures and weights are no part of it
-            text = "".join(line for line in text.splitlines(True) if json.loads(line).get("op") != "artifact")
+            told = (line for line, _ in Journal(run.folder / name).read() if line["op"] != "artifact")
+            text = "".join(json.dumps(line) + "\n" for line in told)
+        else:
+            text = (run.folder / name).read_text(encoding="utf-8")
         for place in sorted(places, key=len, reverse=True):
             text = text.replace(place, places[place])
         yield name, _CHECKOUT.sub(_CODE, text)
