@@ -83,11 +83,13 @@ def test_student_without_teacher_says_so(settings: dict[str, Any], tmp_path: Pat
     assert not list(tmp_path.rglob("run.json"))
 
 
-def test_no_epochs_are_refused_before_anything_is_cached(settings: dict[str, Any], tmp_path: Path) -> None:
-    done = bundle_run(tmp_path, TEACHER, ["train.yaml"], **{**settings, "epochs": 0}, output_dir="runs")
-    assert done.returncode != 0
-    assert "`epochs` must be a whole number, at least 1; got 0. Correct --epochs" in done.stdout
-    assert "Caching" not in done.stdout
+def test_no_epochs_are_refused_before_anything_is_cached(
+    settings: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    with pytest.raises(ValueError, match=r"`epochs` must be a whole number, at least 1; got 0[.] Correct --epochs"):
+        train(TEACHER, [], {**settings, "epochs": 0, "output_dir": str(tmp_path / "runs")})
+    assert "Caching" not in caplog.text
     assert not list(tmp_path.rglob("run.json"))
 
 

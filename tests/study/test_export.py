@@ -259,12 +259,11 @@ def test_network_that_monai_lacks_travels_as_a_program(tmp_path: Path) -> None:
     bundle = export_bundle(run, STUDENT, tmp_path / "bundle")
     assert [path.name for path in (bundle / "models").glob("*.pt")] == ["model.pt"]
     assert __name__ not in (bundle / "configs" / "inference.yaml").read_text()
-    labels = infer_without_kd_monai(bundle, "inference.yaml", tmp_path)
     network = Doubler(1)
     network.load_state_dict(torch.load(run / "model.pt"))
-    image = torch.from_numpy(nib.load(tmp_path / "image.nii.gz").get_fdata(dtype=np.float32))
-    logits = network(((image - image.mean()) / image.std(correction=0))[None, None])[0]
-    core, whole, enhancing = (logits > 0).numpy()
-    inside = (slice(1, -1),) * 3  # windows pad their rim
-    expected = np.select([enhancing, core, whole], [3, 1, 2], 0)
-    assert (labels[inside] == expected[inside]).mean() > 0.9
+    parser = ConfigParser()
+    parser.read_config(bundle / "configs" / "inference.yaml")
+    parser["bundle_root"] = str(bundle)
+    image = torch.rand(1, 1, 32, 32, 32)
+    with torch.no_grad():
+        torch.testing.assert_close(parser.get_parsed_content("network_def")(image), network(image))
