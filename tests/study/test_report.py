@@ -370,10 +370,22 @@ def test_readmes_results_hold_dice_per_region_and_the_minutes_of_a_run(tmp_path:
     write_journal(folder, [0.25], [900])
     (folder / "durations.json").write_text('{"training": 300, "wall": 450}')
     found = report(tmp_path)
-    assert "Dice in % on t1ce" in found.results
+    dice = [
+        100 * row_of(found.rows, "baseline", "t1ce", "dice", region)["mean"] for region in ("TC", "WT", "ET_present")
+    ]
+    assert f"| baseline | {' / '.join(f'{value:.1f}' for value in dice)} |" in found.results
+    assert "| baseline | 0.25 s, 7.5 min |" in found.results
     assert "HD95" not in found.results
-    assert row_of(found.rows, "baseline", "t1ce", "minutes", "")["mean"] == 7.5
-    assert "| 7.5 |" in found.results
+
+
+def test_readmes_results_have_a_row_for_an_arm_and_a_column_for_a_modality(found: Report) -> None:
+    (line,) = [line for line in found.results.splitlines() if line.startswith("| kdnet | +") and "/" not in line]
+    for cell, modality in zip(line.split(" | ")[1:], ("t1ce", "flair"), strict=True):
+        row = row_of(found.rows, "kdnet", modality)
+        text = f"{100 * row['diff']:+.1f} [{100 * row['ci_low']:+.1f}, {100 * row['ci_high']:+.1f}]"
+        assert cell.rstrip(" |") == text + "*" * (row["p_holm"] < 0.05)
+    assert "kdnet over all modalities: " in found.results
+    assert "kdnet on t1ce: " not in found.results
 
 
 def test_readme_has_the_place_for_its_results() -> None:

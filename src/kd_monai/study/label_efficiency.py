@@ -15,7 +15,7 @@ from kd_monai.study.evaluated_run import EvaluatedRun, records_by_key
 from kd_monai.study.group import Group
 from kd_monai.study.labelled import n_labelled
 from kd_monai.study.report_rows import ALL
-from kd_monai.study.report_tables import Row, all_first, contains_zero, interval
+from kd_monai.study.report_tables import Row, all_first, contains_zero, interval, noted_once
 from kd_monai.study.setting import GROUP_KEYS, digest, shared_setting_of
 from kd_monai.study.table import Table
 
@@ -51,15 +51,22 @@ def label_efficiency(groups: Sequence[Group]) -> pd.DataFrame:
 
 
 def efficiency_tables(rows: pd.DataFrame) -> list[Table]:
-    """A table for all modalities together and for each one: arm and number of labelled subjects, where it is known."""
+    """A table for all modalities together and for each one: arm and number of labelled subjects, where it is known.
+
+    Of the students, those alone that were tried on several numbers; no table where no arm was.
+    """
     tables = []
     for family, of_family in rows.groupby("family", sort=False):
-        several = f", setting {str(family)[:4]}" if rows.family.nunique() > 1 else ""
+        setting = f", setting {str(family)[:4]}" if rows.family.nunique() > 1 else ""
         for modality in all_first(of_family.modality):
             of_modality = of_family[of_family.modality == modality]
-            own = _known(of_modality).sort_values(["role", "arm", "n_labelled", "n_train"])
+            known = _known(of_modality)
+            several = known.groupby("arm").n_subjects.transform("nunique") > 1
+            if not several.any():
+                continue
+            own = known[several | (known.role == "baseline")].sort_values(["role", "arm", "n_labelled", "n_train"])
             where = "all modalities" if modality == ALL else modality
-            title = f"Label efficiency on {where}{several}: primary endpoint in %, difference in points to "
+            title = f"Label efficiency on {where}{setting}: primary endpoint in %, difference in points to "
             cells = [
                 [
                     str(row["arm"]), f"{row['n_labelled']:.0f}", f"{row['n_train']:.0f}", f"{100 * row['mean']:.1f}",
@@ -75,7 +82,7 @@ def efficiency_tables(rows: pd.DataFrame) -> list[Table]:
                     ["Labelled: subjects that a network and its teacher were trained on; n: test subjects compared."],
                 )
             )
-    return tables
+    return noted_once(tables)
 
 
 def efficiency_words(rows: pd.DataFrame) -> list[str]:

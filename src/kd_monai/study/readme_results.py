@@ -10,18 +10,18 @@ import pandas as pd
 from kd_monai.atomic import write_bytes
 from kd_monai.study.group import Group
 from kd_monai.study.report_facts import report_facts, report_heading
-from kd_monai.study.report_tables import report_tables
 from kd_monai.study.report_words import report_words
+from kd_monai.study.summary_tables import summary_tables
 
 BEGIN, END = "<!-- study results: make report README=README.md -->", "<!-- end of study results -->"
 _BETWEEN = re.compile(re.escape(BEGIN) + ".*?" + re.escape(END), re.DOTALL)
 
 
 def results_markdown(group: Group, rows: pd.DataFrame) -> str:
-    """What the numbers were measured on, the primary endpoint, Dice per region and cost, and what they say."""
+    """What the numbers were measured on, the primary endpoint, Dice per region and cost, and what they say together."""
     facts = f"{report_heading(group)}: {report_facts(group)[0]}"
-    words = "\n".join(f"- {word}" for word in report_words(rows))
-    return "\n\n".join([facts, *(table.markdown() for table in report_tables(rows, brief=True)), words])
+    words = "\n".join(f"- {word}" for word in report_words(rows, brief=True))
+    return "\n\n".join([facts, *(table.markdown() for table in summary_tables(rows)), words])
 
 
 def write_results(file: Path, results: str) -> None:

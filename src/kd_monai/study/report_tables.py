@@ -21,30 +21,30 @@ SCALE = {"dice": 100.0, "tuned_dice": 100.0, "ece": 100.0, "brier": 100.0}
 _BASIS = "[95 % bootstrap interval over subjects]"
 
 
-def report_tables(rows: pd.DataFrame, brief: bool = False) -> list[Table]:
+def report_tables(rows: pd.DataFrame) -> list[Table]:
     """Tables of one group of runs.
 
     Args:
         rows: as `report_rows` gives them.
-        brief: of each modality Dice and the cost alone, beside the primary endpoint.
     """
     modalities = all_first(rows.modality)
     tables = [endpoint_table(rows, modality) for modality in modalities]
     for modality in [name for name in modalities if name != ALL]:
         own = rows[rows.modality == modality]
-        tables += [_scores(own, modality, "dice", "Dice in %"), _differences(own, modality, "dice", "Dice points")]
-        if not brief:
-            tables += [
-                _scores(own, modality, "hd95", "HD95 in mm"),
-                _differences(own, modality, "hd95", "mm of HD95, negative is better"),
-                _calibration(own, modality),
-                _thresholds(own, modality),
-            ]
-        tables.append(_costs(own, modality))
-    return _noted_once([table for table in tables if table.rows])
+        tables += [
+            _scores(own, modality, "dice", "Dice in %"),
+            _differences(own, modality, "dice", "Dice points"),
+            _scores(own, modality, "hd95", "HD95 in mm"),
+            _differences(own, modality, "hd95", "mm of HD95, negative is better"),
+            _calibration(own, modality),
+            _thresholds(own, modality),
+            _costs(own, modality),
+        ]
+    return noted_once([table for table in tables if table.rows])
 
 
-def _noted_once(tables: Sequence[Table]) -> list[Table]:
+def noted_once(tables: Sequence[Table]) -> list[Table]:
+    """The tables, a note that several have below the first of them alone."""
     seen: set[str] = set()
     kept = []
     for table in tables:

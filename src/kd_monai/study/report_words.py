@@ -11,12 +11,18 @@ _TEACHER_REGIONS = ("TC", "WT", "ET_present", ENDPOINT)
 _NAMES = {"ET_present": "ET (where there is some)", ENDPOINT: "the primary endpoint"}
 
 
-def report_words(rows: pd.DataFrame) -> list[str]:
-    """Sentences on one group of runs: every student against its baseline, then where there is nothing to distil."""
+def report_words(rows: pd.DataFrame, brief: bool = False) -> list[str]:
+    """Sentences on one group of runs: every student against its baseline, then where there is nothing to distil.
+
+    Args:
+        rows: as `report_rows` gives them.
+        brief: students over all modalities together alone, where they have several.
+    """
     dice = rows[rows.metric == "dice"]
     endpoints = dice[dice.region == ENDPOINT]
     students = endpoints[(endpoints.role == "student") & endpoints["diff"].notna()]
     places = all_first(rows.modality)
+    places = places[:1] if brief else places
     words = [_difference(row) for place in places for row in students[students.modality == place].to_dict("records")]
     for (arm, modality), of_teacher in dice[dice.role == "teacher"].groupby(["arm", "modality"], sort=False):
         if modality != ALL:
