@@ -126,3 +126,4 @@ class Training:
         self.trainer.remove_event_handler(self.trainer.interrupt, Events.EPOCH_COMPLETED)
         self.trainer.add_event_handler(Events.ITERATION_STARTED, self.trainer.terminate)
         self.trainer.run()
+        self.config.get_parsed_content("tracker").close()

@@ -60,7 +60,7 @@ def environment(out: Path, phantom: Path) -> dict[str, str]:
     python.chmod(0o755)
     (venv / ".installed").touch()
     return {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL")},
         "VENV": str(venv),
         "OUT": str(out / "runs"),
         "PHANTOM": str(out / "phantom"),

@@ -253,7 +253,7 @@ def test_what_a_network_imports_beyond_monai_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_network_that_monai_lacks_travels_as_a_program(tmp_path: Path) -> None:
+def test_network_that_monai_lacks_travels_as_a_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     definition = {"_target_": f"{__name__}.Doubler", "channels": "$len(@modalities)"}
     run = make_run(tmp_path / "run", network_def=definition, spacing_mm=None)
     bundle = export_bundle(run, STUDENT, tmp_path / "bundle")
@@ -264,6 +264,8 @@ def test_network_that_monai_lacks_travels_as_a_program(tmp_path: Path) -> None:
     parser = ConfigParser()
     parser.read_config(bundle / "configs" / "inference.yaml")
     parser["bundle_root"] = str(bundle)
-    image = torch.rand(1, 1, 32, 32, 32)
+    image = torch.rand(1, 1, 32, 32, 32, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        torch.testing.assert_close(parser.get_parsed_content("network_def")(image), network(image))
+        expected = network(image)
+        monkeypatch.delattr(Doubler, "forward")  # what travels has no need of it
+        torch.testing.assert_close(parser.get_parsed_content("network_def")(image), expected)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from fake_runs import write_run
+from matplotlib.collections import LineCollection
 
 from kd_monai.study.evaluated_run import find_runs
 from kd_monai.study.figures.efficiency import efficiency_figure
@@ -38,6 +40,37 @@ def test_labels_that_only_the_teacher_saw_count(tmp_path: Path) -> None:
     )
     assert "with all 14, which saves no labels, +" in said
     assert efficiency_figure(rows, "") is None  # one number of labels is no curve
+
+
+def test_a_student_of_few_alone_is_shown_and_one_of_all_alone_is_not(tmp_path: Path) -> None:
+    for n in (None, 7):
+        write_run(tmp_path, "teacher", n_subjects=n, run_key=f"teacher-{n}")
+    write_run(tmp_path, "baseline")
+    write_run(tmp_path, "kdnet", n_subjects=7, teacher_key="teacher-7")
+    write_run(tmp_path, "hinton", teacher_key="teacher-None")
+    rows = efficiency(tmp_path)
+    (table,) = efficiency_tables(rows)
+    assert {row[0] for row in table.rows} == {"baseline", "kdnet"}
+    words = efficiency_words(rows)
+    assert words[0].startswith("kdnet on t1ce: with 7 labelled subjects it matches the baseline with all 14, +0.6")
+    assert not any(word.startswith("hinton") for word in words)
+
+
+def test_bars_of_the_figure_are_the_intervals_of_the_differences(tmp_path: Path) -> None:
+    for n in (None, 4):
+        write_run(tmp_path, "teacher", n_subjects=n, run_key=f"teacher-{n}")
+        write_run(tmp_path, "baseline", n_subjects=n)
+        write_run(tmp_path, "kdnet", lift=-0.2, n_subjects=n, teacher_key=f"teacher-{n}")
+    rows = efficiency(tmp_path)
+    figure = efficiency_figure(rows, "")
+    assert figure is not None
+    (axis,) = figure.axes
+    bars = next(drawn for drawn in axis.collections if isinstance(drawn, LineCollection)).get_segments()
+    own = rows[rows.arm == "kdnet"].sort_values("n_labelled")
+    target = rows[(rows.arm == "baseline") & (rows.n_subjects == "all")]["mean"].item()
+    np.testing.assert_allclose(
+        [bar[:, 1] for bar in bars], 100 * (target + own[["ci_low", "ci_high"]].to_numpy(float)), rtol=1e-6
+    )
 
 
 def test_labels_of_cross_fitted_teachers_without_scores_count(tmp_path: Path) -> None:

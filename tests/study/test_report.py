@@ -139,6 +139,7 @@ def test_training_curves_stand_beside_the_teachers_in_every_modality(out: Path) 
     figure = curves_figure(group, "")
     assert figure is not None
     assert [axis.get_title() for axis in figure.axes] == ["T1ce", "FLAIR"]
+    assert len({axis.get_ylim() for axis in figure.axes}) == 1  # the teacher's line is the same in all
     assert [text.get_text() for text in figure.legends[0].texts] == ["teacher", "baseline", "hinton", "kdnet"]
     for axis in figure.axes:
         lines = {str(line.get_label()): line for line in axis.lines if not str(line.get_label()).startswith("_")}
@@ -386,6 +387,23 @@ def test_readmes_results_have_a_row_for_an_arm_and_a_column_for_a_modality(found
         assert cell.rstrip(" |") == text + "*" * (row["p_holm"] < 0.05)
     assert "kdnet over all modalities: " in found.results
     assert "kdnet on t1ce: " not in found.results
+
+
+def test_readmes_results_leave_nothing_out_and_invent_nothing(tmp_path: Path, no_figures: None) -> None:
+    for modality in ("t1ce", "flair"):
+        write_run(tmp_path, "hinton", modality)
+    without_baseline = report(tmp_path).results
+    assert "Primary endpoint on t1ce" in without_baseline
+    assert "Primary endpoint on flair" in without_baseline
+    assert "Primary endpoint on each modality" not in without_baseline
+    assert "Cost of a training" not in without_baseline  # no journal tells
+    for modality in ("t1ce", "flair"):
+        write_run(tmp_path, "baseline", modality)
+    write_run(tmp_path, "kdnet", "flair", lift=0.05)
+    results = report(tmp_path).results
+    assert "- hinton over all modalities: " in results
+    assert "- hinton on flair: " not in results
+    assert "- kdnet on flair: +" in results  # it has no other
 
 
 def test_readme_has_the_place_for_its_results() -> None:

@@ -15,9 +15,9 @@ from kd_monai.study.evaluated_run import EvaluatedRun, records_by_key
 from kd_monai.study.group import Group
 from kd_monai.study.labelled import n_labelled
 from kd_monai.study.report_rows import ALL
-from kd_monai.study.report_tables import Row, all_first, contains_zero, interval, noted_once
+from kd_monai.study.report_tables import Row, all_first, contains_zero, interval
 from kd_monai.study.setting import GROUP_KEYS, digest, shared_setting_of
-from kd_monai.study.table import Table
+from kd_monai.study.table import Table, noted_once
 
 COLUMNS = [
     "family", "arm", "role", "modality", "n_subjects", "n_train", "n_labelled", "n_val", "mean", "diff", "ci_low",
@@ -53,7 +53,7 @@ def label_efficiency(groups: Sequence[Group]) -> pd.DataFrame:
 def efficiency_tables(rows: pd.DataFrame) -> list[Table]:
     """A table for all modalities together and for each one: arm and number of labelled subjects, where it is known.
 
-    Of the students, those alone that were tried on several numbers; no table where no arm was.
+    Of the students, those alone that were tried on another number than the full baseline's; no table where no arm was.
     """
     tables = []
     for family, of_family in rows.groupby("family", sort=False):
@@ -61,10 +61,10 @@ def efficiency_tables(rows: pd.DataFrame) -> list[Table]:
         for modality in all_first(of_family.modality):
             of_modality = of_family[of_family.modality == modality]
             known = _known(of_modality)
-            several = known.groupby("arm").n_subjects.transform("nunique") > 1
-            if not several.any():
+            fewer = _tried_on_fewer(known)
+            if not fewer.any():
                 continue
-            own = known[several | (known.role == "baseline")].sort_values(["role", "arm", "n_labelled", "n_train"])
+            own = known[fewer | (known.role == "baseline")].sort_values(["role", "arm", "n_labelled", "n_train"])
             where = "all modalities" if modality == ALL else modality
             title = f"Label efficiency on {where}{setting}: primary endpoint in %, difference in points to "
             cells = [
@@ -86,16 +86,16 @@ def efficiency_tables(rows: pd.DataFrame) -> list[Table]:
 
 
 def efficiency_words(rows: pd.DataFrame) -> list[str]:
-    """What each student that was tried on several numbers needs, over all modalities where it has them.
+    """What each student that was tried on fewer subjects needs, over all modalities where it has them.
 
     Then what is left out, and what is not counted.
     """
     words = []
     for _, of_arm in rows[rows.role == "student"].groupby(["family", "arm"], sort=False):
         arm, known = of_arm.arm.iloc[0], _known(of_arm)
-        several = known[known.groupby("modality").n_subjects.transform("nunique") > 1]
-        for modality, own in several.groupby("modality", sort=False):
-            if modality == ALL or ALL not in set(several.modality):
+        fewer = known[_tried_on_fewer(known)]
+        for modality, own in fewer.groupby("modality", sort=False):
+            if modality == ALL or ALL not in set(fewer.modality):
                 where = "over all modalities" if modality == ALL else f"on {modality}"
                 words.append(f"{arm} {where}: {_needed(own)}")
         unknown = of_arm[of_arm.n_labelled.isna() & (of_arm.modality != ALL)]
@@ -116,6 +116,12 @@ def efficiency_words(rows: pd.DataFrame) -> list[str]:
 
 def _known(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[rows.n_labelled.notna()]
+
+
+def _tried_on_fewer(rows: pd.DataFrame) -> pd.Series:
+    """Rows of the arms and modalities that have one of another number of subjects than the full baseline's."""
+    other = rows.n_subjects.map(str) != rows.against.map(str)
+    return other.groupby([rows.arm, rows.modality]).transform("any")
 
 
 def _target(own: pd.DataFrame) -> str:

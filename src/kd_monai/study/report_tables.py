@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -13,12 +12,16 @@ from kd_monai.metrics import LOWER_IS_BETTER
 from kd_monai.study.report_rows import ALL, ENDPOINT
 from kd_monai.study.run_cost import COSTS, MEMORY, MINUTES, SECONDS
 from kd_monai.study.scores_text import TITLES
-from kd_monai.study.table import Table
+from kd_monai.study.table import Table, noted_once
 
 Row = Mapping[Hashable, Any]
+Cells = Mapping[tuple[str, str], Row]
+"""(metric, region) -> row, of one arm and modality."""
 PRESENT = (*REGIONS, "ET_present")
 SCALE = {"dice": 100.0, "tuned_dice": 100.0, "ece": 100.0, "brier": 100.0}
 _BASIS = "[95 % bootstrap interval over subjects]"
+HOLM_NOTE = "*: p < 0.05 after Holm's correction over the methods. An interval that contains zero shows no difference."
+SECONDS_NOTE = "Seconds a step: the median over epochs, other jobs of the machine included."
 
 
 def report_tables(rows: pd.DataFrame) -> list[Table]:
@@ -41,16 +44,6 @@ def report_tables(rows: pd.DataFrame) -> list[Table]:
             _costs(own, modality),
         ]
     return noted_once([table for table in tables if table.rows])
-
-
-def noted_once(tables: Sequence[Table]) -> list[Table]:
-    """The tables, a note that several have below the first of them alone."""
-    seen: set[str] = set()
-    kept = []
-    for table in tables:
-        kept.append(replace(table, notes=[note for note in table.notes if note not in seen]))
-        seen |= set(table.notes)
-    return kept
 
 
 def all_first(modalities: Iterable[str]) -> list[str]:
@@ -89,6 +82,11 @@ def interval(row: Row, scale: float, decimals: int, sign: str = "+") -> str:
         return f"{values[0]:+.{decimals}f}"
     difference, low, high = values
     return f"{difference:+.{decimals}f} [{low:{sign}.{decimals}f}, {high:{sign}.{decimals}f}]"
+
+
+def starred(text: str, row: Row) -> str:
+    """The text, with a star where `HOLM_NOTE` has one."""
+    return text + ("*" if row["p_holm"] < 0.05 else "")
 
 
 def contains_zero(row: Row) -> bool:
@@ -132,7 +130,8 @@ def _gap(row: Row) -> str:
     return "" if pd.isna(row["gap_closed"]) else str(row["gap_closed"]) if pd.isna(value) else f"{value:.2f}"
 
 
-def _by_arm(rows: pd.DataFrame) -> dict[str, dict[tuple[str, str], Row]]:
+def by_arm(rows: pd.DataFrame) -> dict[str, dict[tuple[str, str], Row]]:
+    """Arm -> (metric, region) -> row, in the order of the rows."""
     arms: dict[str, dict[tuple[str, str], Row]] = {}
     for row in rows.to_dict("records"):
         arms.setdefault(row["arm"], {})[row["metric"], row["region"]] = row
@@ -143,7 +142,7 @@ def _scores(rows: pd.DataFrame, modality: str, metric: str, unit: str) -> Table:
     scale = SCALE.get(metric, 1)
     cells = [
         [name, *(_mean_std(found.get((metric, region)), scale) for region in PRESENT)]
-        for name, found in _by_arm(rows).items()
+        for name, found in by_arm(rows).items()
     ]
     kept = rows[(rows.metric == metric) & rows.region.isin(PRESENT)]
     empty = kept[kept.region == "ET"].n_empty
@@ -159,21 +158,21 @@ def _scores(rows: pd.DataFrame, modality: str, metric: str, unit: str) -> Table:
 def _differences(rows: pd.DataFrame, modality: str, metric: str, unit: str) -> Table:
     scale = SCALE.get(metric, 1)
     cells = []
-    for name, found in _by_arm(rows).items():
+    for name, found in by_arm(rows).items():
         texts = [
-            interval(row, scale, 1, "-") + ("*" if row["p_holm"] < 0.05 else "")
+            starred(interval(row, scale, 1, "-"), row)
             for row in (found.get((metric, region)) for region in PRESENT)
             if row is not None
         ]
         cells += [[name, *texts]] if any(texts) and len(texts) == len(PRESENT) else []
-    note = "*: p < 0.05 after Holm's correction over the methods. An interval that contains zero shows no difference."
-    return Table(f"Difference to the baseline on {modality}, {unit} {_BASIS}", _titles(PRESENT), cells, [note])
+    title = f"Difference to the baseline on {modality}, {unit} {_BASIS}"
+    return Table(title, _titles(PRESENT), cells, [HOLM_NOTE])
 
 
 def _calibration(rows: pd.DataFrame, modality: str) -> Table:
     wanted = [(metric, region) for metric in ("ece", "brier") for region in REGIONS]
     cells = []
-    for name, found in _by_arm(rows).items():
+    for name, found in by_arm(rows).items():
         if all(key in found for key in wanted):
             cells.append([name, *(f"{100 * found[key]['mean']:.2f}{_arrow(found[key])}" for key in wanted)])
     return Table(
@@ -195,7 +194,7 @@ def _arrow(row: Row) -> str:
 
 def _thresholds(rows: pd.DataFrame, modality: str) -> Table:
     cells = []
-    for name, found in _by_arm(rows).items():
+    for name, found in by_arm(rows).items():
         half, tuned = found.get(("dice", ENDPOINT)), found.get(("tuned_dice", ENDPOINT))
         if half is not None and tuned is not None:
             cells.append(
@@ -210,8 +209,8 @@ def _thresholds(rows: pd.DataFrame, modality: str) -> Table:
 
 
 def _costs(rows: pd.DataFrame, modality: str) -> Table:
-    arms = _by_arm(rows)
-    base: Mapping[tuple[str, str], Row] = next((found for name, found in arms.items() if name == "baseline"), {})
+    arms = by_arm(rows)
+    base: Cells = next((found for name, found in arms.items() if name == "baseline"), {})
     cells = []
     for name, found in arms.items():
         if not any((metric, "") in found for metric in COSTS):
@@ -228,9 +227,8 @@ def _costs(rows: pd.DataFrame, modality: str) -> Table:
         ["s a step", "x baseline", "peak MiB", "x baseline", "minutes"],
         cells,
         [
-            "Seconds a step: the median over epochs, other jobs of the machine included. Memory: allocated on a GPU; "
-            "on a CPU resident, with what earlier cells of a study left in the same process: it depends on their "
-            "order. Minutes: a run's, from data check to scores and bundle."
+            f"{SECONDS_NOTE} Memory: allocated on a GPU; on a CPU resident, with what earlier cells of a study left in "
+            "the same process: it depends on their order. Minutes: a run's, from data check to scores and bundle."
         ],
     )
 

@@ -16,13 +16,15 @@ def report_words(rows: pd.DataFrame, brief: bool = False) -> list[str]:
 
     Args:
         rows: as `report_rows` gives them.
-        brief: students over all modalities together alone, where they have several.
+        brief: of a student that has all modalities, what it says of them together alone.
     """
     dice = rows[rows.metric == "dice"]
     endpoints = dice[dice.region == ENDPOINT]
     students = endpoints[(endpoints.role == "student") & endpoints["diff"].notna()]
     places = all_first(rows.modality)
-    places = places[:1] if brief else places
+    if brief:
+        whole = set(students[students.modality == ALL].arm)
+        students = students[(students.modality == ALL) | ~students.arm.isin(whole)]
     words = [_difference(row) for place in places for row in students[students.modality == place].to_dict("records")]
     for (arm, modality), of_teacher in dice[dice.role == "teacher"].groupby(["arm", "modality"], sort=False):
         if modality != ALL:

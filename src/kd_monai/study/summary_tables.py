@@ -2,80 +2,88 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 
 from kd_monai.study.report_rows import ALL, ENDPOINT
-from kd_monai.study.report_tables import Row, endpoint_table, interval
+from kd_monai.study.report_tables import (
+    HOLM_NOTE,
+    SECONDS_NOTE,
+    Cells,
+    by_arm,
+    endpoint_table,
+    interval,
+    starred,
+)
 from kd_monai.study.run_cost import MINUTES, SECONDS
 from kd_monai.study.scores_text import TITLES
-from kd_monai.study.table import Table
+from kd_monai.study.table import Table, noted_once
 
-Cells = Mapping[tuple[str, str], Row]
-SHOWN = ("TC", "WT", "ET_present")
+PER_REGION = ("TC", "WT", "ET_present")
 
 
 def summary_tables(rows: pd.DataFrame) -> list[Table]:
-    """Four tables of one group of runs; a row per arm, a column per modality.
+    """The tables of one group of runs that README shows; `report_tables` has the rest.
 
-    The primary endpoint of all modalities together, or of the only one; its difference to the baseline on each; Dice
-    per region; what a step and a run cost. `report_tables` has the rest.
+    The primary endpoint over all modalities together and, in a table with a column per modality, its difference to
+    the baseline on each; where no arm has all of them, a table of the endpoint per modality. Then Dice per region and
+    what a training costs, with a column per modality again. A table with nothing to say is left out.
 
     Args:
         rows: as `report_rows` gives them.
     """
     modalities = [name for name in dict.fromkeys(rows.modality) if name != ALL]
-    together = ALL if ALL in set(rows.modality) else modalities[0]
-    return [
-        endpoint_table(rows, together),
+    if ALL in set(rows.modality):
+        tables = [
+            endpoint_table(rows, ALL),
+            _by_modality(
+                rows,
+                modalities,
+                "Primary endpoint on each modality: difference to the baseline in points (the baseline: Dice in %)",
+                _endpoint,
+                [HOLM_NOTE],
+            ),
+        ]
+    else:
+        tables = [endpoint_table(rows, modality) for modality in modalities]
+    tables += [
         _by_modality(
             rows,
             modalities,
-            "Primary endpoint on each modality: difference to the baseline in points (the baseline: Dice in %)",
-            _endpoint,
-            "*: p < 0.05 after Holm's correction over the methods. An interval that contains zero shows no difference.",
-        ),
-        _by_modality(
-            rows,
-            modalities,
-            f"Dice in %: {' / '.join(TITLES.get(region, region) for region in SHOWN)}, means over subjects",
+            f"Dice in %: {' / '.join(TITLES.get(region, region) for region in PER_REGION)}, means over subjects",
             _regions,
-            "ET present: without the subjects whose reference has no ET.",
+            ["ET present: without the subjects whose reference has no ET. A teacher reads its own modalities in all."],
         ),
         _by_modality(
             rows,
             modalities,
             "Cost of a training: seconds a step, and minutes from data check to scores and bundle",
             _cost,
-            "Seconds a step: the median over epochs, other jobs of the machine included.",
+            [SECONDS_NOTE],
         ),
     ]
+    return noted_once([table for table in tables if table.rows])
 
 
 def _by_modality(
-    rows: pd.DataFrame, modalities: list[str], title: str, cell: Callable[[Cells], str], note: str
+    rows: pd.DataFrame, modalities: Sequence[str], title: str, cell: Callable[[Cells], str], notes: Sequence[str]
 ) -> Table:
-    arms: dict[str, dict[str, dict[tuple[str, str], Row]]] = {}
-    for row in rows.to_dict("records"):
-        of_modality = arms.setdefault(row["arm"], {}).setdefault(row["modality"], {})
-        of_modality[row["metric"], row["region"]] = row
-    cells = [[arm, *(cell(found.get(modality, {})) for modality in modalities)] for arm, found in arms.items()]
-    return Table(title, modalities, [line for line in cells if any(line[1:])], [note])
+    found = {modality: by_arm(rows[rows.modality == modality]) for modality in modalities}
+    lines = [[arm, *(cell(found[modality].get(arm, {})) for modality in modalities)] for arm in by_arm(rows)]
+    return Table(title, modalities, [line for line in lines if any(line[1:])], notes)
 
 
 def _endpoint(found: Cells) -> str:
     row = found.get(("dice", ENDPOINT))
     if row is None:
         return ""
-    if row["role"] == "baseline" or pd.isna(row["diff"]):
-        return f"{100 * row['mean']:.1f}"
-    return interval(row, 100, 1) + ("*" if row["p_holm"] < 0.05 else "")
+    return f"{100 * row['mean']:.1f}" if row["role"] == "baseline" else starred(interval(row, 100, 1), row)
 
 
 def _regions(found: Cells) -> str:
-    shown = [found.get(("dice", region)) for region in SHOWN]
-    return " / ".join(f"{100 * row['mean']:.1f}" for row in shown if row is not None)
+    shown = [found.get(("dice", region)) for region in PER_REGION]
+    return " / ".join("–" if row is None else f"{100 * row['mean']:.1f}" for row in shown) if any(shown) else ""
 
 
 def _cost(found: Cells) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kd_monai.study.scores_text import wrap
 
@@ -43,3 +43,13 @@ class Table:
         rows = [["", *self.columns], ["---"] * (len(self.columns) + 1), *self.rows]
         lines = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
         return "\n\n".join([f"**{self.title}**", "\n".join(lines), *self.notes])
+
+
+def noted_once(tables: Sequence[Table]) -> list[Table]:
+    """The tables, a note that several have below the first of them alone."""
+    seen: set[str] = set()
+    kept = []
+    for table in tables:
+        kept.append(replace(table, notes=[note for note in table.notes if note not in seen]))
+        seen |= set(table.notes)
+    return kept

@@ -27,9 +27,8 @@ def curves_figure(group: Group, caption: str) -> Figure | None:
     modalities = list(dict.fromkeys(arm.modality for arm, _ in curves))
     students = line_styles(list(dict.fromkeys(arm.name for arm, _ in curves if arm.role == "student")))
     styles = {"baseline": (BLACK, "s", "-"), "teacher": (BLACK, "D", "--")}
-    figure, ((*axes,),) = panels(1, len(modalities), 2.9, 3.2, share="x")
+    figure, ((*axes,),) = panels(1, len(modalities), 2.9, 3.2, share="xy")
     for axis, modality in zip(axes, modalities, strict=True):
-        axis.sharey(axes[0])  # the teacher's line is the same in all
         for arm, runs in curves:
             if arm.modality == modality:
                 colour, marker, dash = students.get(arm.name) or styles[arm.role]

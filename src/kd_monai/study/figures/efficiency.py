@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from kd_monai.study.figures.canvas import BLACK, TITLES, legend, line_styles, panels, title
@@ -28,16 +25,19 @@ def efficiency_figure(rows: pd.DataFrame, caption: str) -> Figure | None:
     styles = line_styles(list(dict.fromkeys(students.arm)))
     figure, ((*axes,),) = panels(1, len(modalities), 2.9, 3.2, share="x")
     numbers = sorted({round(n) for n in rows.n_labelled.dropna()})  # means over folds: 11.7 and 12 would overlap
+    apart = 0.012 * (numbers[-1] - numbers[0])
     for axis, modality in zip(axes, modalities, strict=True):
         own = rows[rows.modality == modality]
         base = own[own.role == "baseline"].sort_values("n_labelled")
-        _draw(axis, base, fmt="s-", color=BLACK, markersize=5, label="baseline")
+        axis.plot(base.n_labelled, 100 * base["mean"], "-", color=BLACK, marker="s", markersize=5, label="baseline")
         target = 100 * float(base["mean"].iloc[-1])
         axis.axhline(target, color=BLACK, linestyle="--", linewidth=1)
         reached = []
-        for arm, (colour, marker, dash) in styles.items():
+        for i, (arm, (colour, marker, dash)) in enumerate(styles.items()):
             line = own[own.arm == arm].sort_values("n_labelled")
-            _draw(axis, line, fmt=dash, color=colour, marker=marker, label=arm)
+            x = line.n_labelled + apart * (i + 1)
+            axis.plot(x, 100 * line["mean"], dash, color=colour, marker=marker, label=arm)
+            axis.vlines(x, target + 100 * line.ci_low, target + 100 * line.ci_high, color=colour, alpha=0.6)
             reached += [(line[line["diff"] >= 0].head(1), colour)]
         bottom = axis.get_ylim()[0]
         for first, colour in reached:
@@ -54,13 +54,7 @@ def efficiency_figure(rows: pd.DataFrame, caption: str) -> Figure | None:
         figure,
         f"Labelled subjects that a student needs to match the baseline that has {full}",
         f"{caption}. Dashed: the baseline with {full}. Dotted: the smallest number tried at which a student's mean is "
-        "no lower. Bars: 95 % interval of the paired difference to the dashed line. Labelled: what a student and its "
-        "teacher were trained on, without the validation part.",
+        "no lower. Bars: 95 % interval of the paired difference, from the dashed line. Labelled: what a student and "
+        "its teacher were trained on, without the validation part.",
     )
     return figure
-
-
-def _draw(axis: Axes, line: pd.DataFrame, **style: Any) -> None:
-    """Means of an arm, each with the interval of its paired difference around it."""
-    bounds = line[["ci_low", "ci_high"]].sub(line["diff"], axis=0).abs()
-    axis.errorbar(line.n_labelled, 100 * line["mean"], 100 * bounds.to_numpy().T, capsize=3, elinewidth=1, **style)
