@@ -39,6 +39,7 @@ def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             tracker.start()
             tracker.log_metrics({"val/dice_mean": dice}, step=2)
             tracker.log_artifact(folder / "overlay.png")
+            tracker.log_parent_metrics({"report/kdnet/diff": 1.0})
         with (folder / "journal.jsonl").open("a") as journal:
             journal.write('{"op": "metr\n')  # a killed process leaves half a line
         cells[f"{method}-fold0"] = {
@@ -62,6 +63,8 @@ def test_a_packed_study_comes_out_elsewhere_with_its_report_its_choice_and_its_m
     assert str(tmp_path) not in text
     assert str(STUDENT.parent) not in text
     assert "overlay" not in text
+    assert "report/kdnet/diff" not in text  # a report tells it anew
+    assert "val/dice_mean" in text
 
     assert pipeline("unpack", ["--out", str(there), "--file", str(file)], monkeypatch) == 0
     assert "3 runs of" in capsys.readouterr().out

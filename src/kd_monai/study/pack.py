@@ -126,9 +126,10 @@ def _texts(run: TrainedRun, out: Path) -> Iterator[tuple[str, str]]:
     for name in FILES:
         if not (run.folder / name).is_file():
             continue
-        if name == "journal.jsonl":  # pictures and weights are no part of it
-            told = (line for line, _ in Journal(run.folder / name).read() if line["op"] != "artifact")
-            text = "".join(json.dumps(line) + "\n" for line in told)
+        if name == "journal.jsonl":  # without pictures and weights, and without what a report tells the parent run anew
+            lines = (line for line, _ in Journal(run.folder / name).read())
+            kept = (line for line in lines if line["op"] != "artifact" and not line.get("parent"))
+            text = "".join(json.dumps(line) + "\n" for line in kept)
         else:
             text = (run.folder / name).read_text(encoding="utf-8")
         for place in sorted(places, key=len, reverse=True):
