@@ -23,6 +23,7 @@ from kd_monai.study.report import Report, report
 from kd_monai.study.report_metrics import report_metrics
 from kd_monai.study.report_rows import report_rows
 from kd_monai.study.report_words import report_words
+from kd_monai.study.summary_tables import summary_tables
 from kd_monai.study.table import Table
 from kd_monai.tracking import Tracker
 from kd_monai.tracking.names import check_name
@@ -404,6 +405,16 @@ def test_readmes_results_leave_nothing_out_and_invent_nothing(tmp_path: Path, no
     assert "- hinton over all modalities: " in results
     assert "- hinton on flair: " not in results
     assert "- kdnet on flair: +" in results  # it has no other
+
+
+def test_a_region_without_a_score_keeps_its_place(found: Report) -> None:
+    lacking = (found.rows.arm == "kdnet") & (found.rows.region == "TC")
+    tables = summary_tables(found.rows[~lacking])
+    (table,) = [table for table in tables if table.title.startswith("Dice in %: TC / WT / ET present")]
+    cells = {arm: others for arm, *others in table.rows}
+    whole = 100 * row_of(found.rows, "kdnet", "t1ce", "dice", "WT")["mean"]
+    assert cells["kdnet"][0].startswith(f"– / {whole:.1f} / ")
+    assert "–" not in cells["baseline"][0]
 
 
 def test_readme_has_the_place_for_its_results() -> None:
