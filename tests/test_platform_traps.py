@@ -111,7 +111,7 @@ TRAPS = {
     ],
     # data
     "crop before normalising, float16 image, one uint8 label, regions after the random crop": [
-        "data/test_cached_transforms.py::test_image_is_oriented_cropped_and_normalised_per_modality",
+        "data/test_cached.py::test_image_is_oriented_cropped_and_normalised_per_modality",
         f"{CACHE}::test_a_real_case_takes_30_mib_at_1_mm_and_an_eighth_of_it_at_2",
         f"{HERE}::test_regions_are_made_after_the_random_crop",
     ],
@@ -132,7 +132,7 @@ TRAPS = {
     ],
     "another worker count gives another augmentation": [
         "handlers/test_epoch_seed.py::test_two_workers_give_the_same_order_and_augmentation_as_none",
-        "study/test_run_tracker.py::test_worker_count_versions_commit_split_and_settings_are_parameters",
+        "study/test_tracking.py::test_worker_count_versions_commit_split_and_settings_are_parameters",
     ],
     "a persistent cache serves teacher and students": [f"{CACHE}::test_files_are_shared_by_folds_and_not_by_settings"],
     # metrics

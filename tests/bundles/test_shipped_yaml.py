@@ -21,6 +21,7 @@ import torch
 import yaml
 from monai.bundle import ConfigParser
 
+import kd_monai
 from kd_monai.metrics import MORE_COLUMNS
 from kd_monai.networks import openvino_is_installed
 from kd_monai.study.export import export_bundle
@@ -51,6 +52,26 @@ LARGER: dict[str, dict[str, Any]] = {"swinunetr": {"roi_size": [32, 32, 64], "ne
 
 both = pytest.mark.parametrize("bundle", BOTH, ids=lambda path: path.name)
 Train = Callable[..., RunFolder]
+
+
+def targets(content: Any) -> set[str]:
+    """Every `_target_` of a configuration, at any depth."""
+    if isinstance(content, list):
+        return {name for part in content for name in targets(part)}
+    if not isinstance(content, dict):
+        return set()
+    own = {content["_target_"]} if isinstance(content.get("_target_"), str) else set()
+    return own | targets(list(content.values()))
+
+
+@both
+def test_no_target_bears_the_name_of_a_module(bundle: Path) -> None:
+    """From Python 3.12 on MONAI (pydoc.locate) takes the module ``a.b`` before what ``a`` calls ``b``."""
+    named = {name for file in bundle.rglob("*.yaml") for name in targets(yaml.safe_load(file.read_text()))}
+    ours = {name for name in named if name.startswith("kd_monai.")}
+    assert len(ours) > 10
+    source = Path(kd_monai.__file__).parents[1]
+    assert [name for name in sorted(ours) if source.joinpath(*name.split(".")).with_suffix(".py").exists()] == []
 
 
 @pytest.fixture(scope="module")

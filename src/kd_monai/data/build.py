@@ -10,7 +10,7 @@ from typing import TypeVar
 import ignite.distributed as idist
 from tqdm import tqdm
 
-from kd_monai.data.cached_transforms import CachedTransforms
+from kd_monai.data.cached import CachedTransforms
 
 Job = TypeVar("Job")
 Made = TypeVar("Made")

@@ -8,7 +8,7 @@ import numpy as np
 from filelock import FileLock
 from monai.data import Dataset as MonaiDataset
 
-from kd_monai.data.cached_transforms import CachedTransforms
+from kd_monai.data.cached import CachedTransforms
 from kd_monai.data.disk_cache import DiskCache
 from kd_monai.data.found import Entry
 from kd_monai.data.memory_cache import MemoryCache

@@ -16,7 +16,7 @@ from monai.data import Dataset
 
 from kd_monai.atomic import write_bytes
 from kd_monai.data.build import build
-from kd_monai.data.cached_transforms import CachedTransforms, Source
+from kd_monai.data.cached import CachedTransforms, Source
 from kd_monai.data.cropped_volume import CroppedVolume
 from kd_monai.data.found import Entry, file_signature
 

@@ -7,7 +7,7 @@ import torch
 from monai.data import CacheDataset, MetaTensor
 
 from kd_monai.data.build import build
-from kd_monai.data.cached_transforms import CachedTransforms
+from kd_monai.data.cached import CachedTransforms
 from kd_monai.data.cropped_volume import CroppedVolume
 from kd_monai.data.found import Entry
 

@@ -3,11 +3,11 @@
 from kd_monai.study.crossfit import CrossFitted
 from kd_monai.study.initial import initial_network
 from kd_monai.study.run_folder import RunFolder
-from kd_monai.study.run_tracker import run_tracker
 from kd_monai.study.scored_run import ScoredRun
 from kd_monai.study.teacher import Teacher
 from kd_monai.study.teacher_labels import with_teacher_labels
 from kd_monai.study.teachers import Teachers, read_teacher
+from kd_monai.study.tracking import run_tracker
 
 __all__ = [
     "CrossFitted",

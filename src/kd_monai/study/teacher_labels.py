@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from kd_monai.data import WithUnlabelled, cache_dataset
-from kd_monai.data.cached_transforms import CachedTransforms
+from kd_monai.data.cached import CachedTransforms
 from kd_monai.data.cropped_volume import CroppedVolume, box_of, slices
 from kd_monai.data.found import Entry
 from kd_monai.handlers import file_digest, save_atomically, select_channels
