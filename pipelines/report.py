@@ -18,7 +18,7 @@ def main() -> None:
     options = parser.parse_args()
     found = report(options.out)
     if options.readme:
-        write_results(options.readme, found.results)
+        write_results(options.readme, found.results, options.out)
     print(found.text)
     found.publish()
 

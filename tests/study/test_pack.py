@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import lzma
 from pathlib import Path
 
 import pandas as pd
@@ -87,6 +88,17 @@ def test_a_packed_study_comes_out_elsewhere_with_its_report_its_choice_and_its_m
     assert (tmp_path / "again.jsonl").read_text() == text
 
 
+def test_a_compressed_file_holds_the_same(out: Path, tmp_path: Path) -> None:
+    assert pack(out, tmp_path / "study.jsonl") == pack(out, tmp_path / "study.jsonl.xz") == 3
+    assert lzma.decompress((tmp_path / "study.jsonl.xz").read_bytes()) == (tmp_path / "study.jsonl").read_bytes()
+    (there, plain), names = (tmp_path / "there", tmp_path / "plain"), ("study.jsonl.xz", "study.jsonl")
+    runs, others = (
+        [run.name for run in unpack(tmp_path / name, to)] for name, to in zip(names, (there, plain), strict=True)
+    )
+    assert runs == others
+    assert len(runs) == 3
+
+
 def test_what_is_there_stays_as_it_is(out: Path, tmp_path: Path) -> None:
     pack(out, tmp_path / "study.jsonl")
     before = (out / "study.json").read_text()
@@ -107,11 +119,12 @@ def test_nothing_to_pack_is_an_error_with_the_remedy(tmp_path: Path) -> None:
         pack(tmp_path, tmp_path / "study.jsonl")
 
 
+@pytest.mark.parametrize("name", ["study.jsonl", "study.jsonl.xz"])
 @pytest.mark.parametrize("content", ["", "weights", "{}", '{"cells": 1}', '{"cells": {}}\n{"run": "a"}'])
-def test_what_is_no_packed_file_is_an_error_with_the_remedy(content: str, tmp_path: Path) -> None:
-    (tmp_path / "study.jsonl").write_text(content)
-    with pytest.raises(ValueError, match=r"study\.jsonl must be what `make pack` wrote; .* Correct PACK\."):
-        unpack(tmp_path / "study.jsonl", tmp_path / "out")
+def test_what_is_no_packed_file_is_an_error_with_the_remedy(content: str, name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(ValueError, match=rf"{name} must be what `make pack` wrote; .* Correct PACK\."):
+        unpack(tmp_path / name, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

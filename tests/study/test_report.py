@@ -357,14 +357,28 @@ def test_figures_of_two_data_sets_have_names_of_their_own(tmp_path: Path) -> Non
 def test_readme_keeps_what_stands_around_the_results(tmp_path: Path) -> None:
     file = tmp_path / "README.md"
     file.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
-    write_results(file, "new\\1")
+    write_results(file, "new\\1", Path("runs"))
     assert file.read_text() == f"before\n{BEGIN}\n\nnew\\1\n\n{END}\nafter\n"
-    for broken in ("nothing", f"{END}{BEGIN}", f"{BEGIN}{BEGIN}{END}"):
+    for broken in ("nothing", f"{END}{BEGIN}", f"{BEGIN}{BEGIN}{END}", f"{BEGIN}{END}{BEGIN}{END}"):
         file.write_text(broken)
         with pytest.raises(ValueError, match="once each") as caught:
-            write_results(file, "new")
+            write_results(file, "new", Path("runs"))
         assert str(file) in str(caught.value)
         assert file.read_text() == broken
+
+
+def test_readme_has_a_place_for_each_study(tmp_path: Path) -> None:
+    file = tmp_path / "README.md"
+    first, second = (BEGIN.replace(" README", f" OUT=runs/{name} README") for name in ("cpu", "gpu"))
+    file.write_text(f"{first}{END}\nbetween\n{second}{END}\n")
+    write_results(file, "of the GPU", Path("runs/gpu"))
+    write_results(file, "of the CPU", Path("runs/cpu"))
+    assert file.read_text() == f"{first}\n\nof the CPU\n\n{END}\nbetween\n{second}\n\nof the GPU\n\n{END}\n"
+    with pytest.raises(ValueError, match="OUT=runs/third"):
+        write_results(file, "of a third", Path("runs/third"))
+    file.write_text(f"{first}{END}{BEGIN}{END}")
+    write_results(file, "of a third", Path("runs/third"))
+    assert file.read_text() == f"{first}{END}{BEGIN}\n\nof a third\n\n{END}"
 
 
 def test_readmes_results_hold_dice_per_region_and_the_minutes_of_a_run(tmp_path: Path) -> None:

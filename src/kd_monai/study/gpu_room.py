@@ -6,10 +6,13 @@ import os
 import shutil
 import subprocess
 import time
+from dataclasses import dataclass
 
 SETTLE_S = 60
-"""A cell has reached its peak by then: a few steps and the cache lie behind it."""
+"""The last of several cells has reached its peak by then: a few steps and the cache lie behind it."""
 ASK_S = 5
+BUSY = 2
+"""So many answers that show a kernel at work say that cells train; before, they take next to no memory."""
 RESERVE = 1.2
 """How much of what the running cells take on average must be free for one more."""
 
@@ -29,41 +32,67 @@ def visible_gpus(device: str | None) -> list[str]:
 
 
 class GpuRoom:
-    """Whether one more cell fits on a GPU: its memory, after the last one started has had `SETTLE_S` seconds to grow.
+    """Whether one more cell fits on a GPU, by what the running ones take of its memory.
 
-    A GPU whose memory cannot be asked for has room.
+    It is asked when the first cell trains, and half of those that it then holds start at once, for the next may be
+    larger; it is asked again when they train and `SETTLE_S` seconds have passed since the last start. A place that a
+    finished cell leaves is taken at once. A GPU that gives no numbers takes one more every `SETTLE_S` seconds.
     """
 
     def __init__(self) -> None:
-        self._admitted: dict[str, tuple[int, float]] = {}
-        self._asked: dict[str, float] = {}
+        self._gpus: dict[str, _Known] = {}
 
     def __call__(self, gpu: str, running: int) -> bool:
         """Whether a cell may start on ``gpu`` beside ``running`` others."""
         now = time.monotonic()
-        known, since = self._admitted.get(gpu, (0, -SETTLE_S))
-        if running > known or running == 0:
-            since = now if running else -SETTLE_S
-        self._admitted[gpu] = (running, since)
-        if running == 0:
+        known = self._gpus.setdefault(gpu, _Known())
+        if running > known.running or running == 0:
+            known.since, known.busy = now, 0
+        known.running = running
+        if running < known.allowed:
             return True
-        if now - since < SETTLE_S or now - self._asked.get(gpu, -ASK_S) < ASK_S:
+        if now - known.asked < ASK_S:
             return False
-        self._asked[gpu] = now
-        memory = _ask("memory.used,memory.total", gpu)
-        if not memory:
-            return True
-        used, total = (float(value) for value in memory[0].split(","))
-        return fits(used, total, running)
+        known.asked = now
+        settled = now - known.since >= SETTLE_S
+        numbers = _numbers(_ask("memory.used,memory.total,utilization.gpu", gpu))
+        if numbers is None:
+            known.allowed = running + 1 if settled else known.allowed
+            return running < known.allowed
+        used, total, utilisation = numbers
+        known.busy += utilisation > 0
+        if known.busy >= BUSY and (settled or running == 1):
+            known.allowed = may_run(used, total, running)
+        return running < known.allowed
 
 
-def fits(used_mib: float, total_mib: float, running: int) -> bool:
-    """Whether what is free holds one more cell of the running ones' mean size, with a reserve.
+@dataclass
+class _Known:
+    """Of a GPU: cells at the last call, when their number last rose, how many may run, when it was asked, busy ones."""
 
-    >>> fits(20_000, 80_000, 2), fits(60_000, 80_000, 2)
-    (True, False)
+    running: int = 0
+    since: float = 0.0
+    allowed: int = 1
+    asked: float = float("-inf")
+    busy: int = 0
+
+
+def may_run(used_mib: float, total_mib: float, running: int) -> int:
+    """How many cells may run: those that do, and half of what is free, with a reserve, in cells of their mean size.
+
+    >>> may_run(20_000, 80_000, 2), may_run(60_000, 80_000, 2)
+    (5, 2)
     """
-    return total_mib - used_mib >= RESERVE * used_mib / running
+    more = int((total_mib - used_mib) / (RESERVE * max(used_mib, 1) / running))
+    return running + (more + 1) // 2
+
+
+def _numbers(lines: list[str] | None) -> tuple[float, ...] | None:
+    """Those of the first line; a part of a GPU (MIG) says [N/A]."""
+    try:
+        return tuple(float(value) for value in lines[0].split(",")) if lines else None
+    except ValueError:
+        return None
 
 
 def _ask(query: str, gpu: str = "") -> list[str] | None:
