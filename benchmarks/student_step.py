@@ -75,7 +75,7 @@ def measure(given: Given) -> list[Row]:
 
 
 def on_gpu(student: Training, baseline: Training, given: Given) -> list[Row]:
-    """Patches a second, and how busy the GPU is during the student's training; not run on one yet (gpu.py)."""
+    """Patches a second, and how busy the GPU is during the student's training."""
     rates = in_turn(lambda: 1 / student.epoch(), lambda: 1 / baseline.epoch(), rounds=given.pick(5, 2))
     busy = []
     for _ in range(given.pick(3, 1)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -165,9 +166,9 @@ def test_an_interval_with_zero_in_it_is_put_in_words(found: Report) -> None:
     said = " ".join(found.text.split())
     row = row_of(found.rows, "hinton", "all")
     assert row["ci_low"] < 0 < row["ci_high"]
-    assert "hinton over all modalities: " in said
+    assert "hinton over t1ce, flair together: " in said
     assert "the interval contains zero, so these 16 subjects show no difference" in said
-    assert "kdnet over all modalities: +" in said
+    assert "kdnet over t1ce, flair together: +" in said
     assert "the interval lies above zero." in said
 
 
@@ -400,7 +401,7 @@ def test_readmes_results_have_a_row_for_an_arm_and_a_column_for_a_modality(found
         row = row_of(found.rows, "kdnet", modality)
         text = f"{100 * row['diff']:+.1f} [{100 * row['ci_low']:+.1f}, {100 * row['ci_high']:+.1f}]"
         assert cell.rstrip(" |") == text + "*" * (row["p_holm"] < 0.05)
-    assert "kdnet over all modalities: " in found.results
+    assert "kdnet over t1ce, flair together: " in found.results
     assert "kdnet on t1ce: " not in found.results
 
 
@@ -416,7 +417,7 @@ def test_readmes_results_leave_nothing_out_and_invent_nothing(tmp_path: Path, no
         write_run(tmp_path, "baseline", modality)
     write_run(tmp_path, "kdnet", "flair", lift=0.05)
     results = report(tmp_path).results
-    assert "- hinton over all modalities: " in results
+    assert "- hinton over t1ce, flair together: " in results
     assert "- hinton on flair: " not in results
     assert "- kdnet on flair: +" in results  # it has no other
 
@@ -431,9 +432,13 @@ def test_a_region_without_a_score_keeps_its_place(found: Report) -> None:
     assert "–" not in cells["baseline"][0]
 
 
-def test_readme_has_the_place_for_its_results() -> None:
-    text = (Path(__file__).parents[2] / "README.md").read_text()
-    assert text.index(BEGIN) < text.index(END)
+@pytest.mark.parametrize("name", ["README.md", "benchmarks/studies/README.md"])
+def test_results_that_are_shown_name_the_command_that_writes_them(name: str) -> None:
+    text = (Path(__file__).parents[2] / name).read_text()
+    places = re.findall(r"<!-- study results: make report OUT=(\S+) README=(\S+) -->", text)
+    assert [readme for _, readme in places] == [name] * text.count(END) != []
+    for out, _ in places:
+        assert f"make report OUT={out} README={name}\n" in text  # the command stands there for a reader, too
 
 
 def test_the_command_prints_writes_and_fills_a_readme(

@@ -42,7 +42,7 @@ def report_words(rows: pd.DataFrame, brief: bool = False) -> list[str]:
 
 
 def _difference(row: Row) -> str:
-    where = "over all modalities" if row["modality"] == ALL else f"on {row['modality']}"
+    where = f"over {', '.join(row['over'].split())} together" if row["modality"] == ALL else f"on {row['modality']}"
     said = f"{row['arm']} {where}: {interval(row, 100, 1)} Dice points against the baseline in the primary endpoint; "
     if pd.isna(row["ci_low"]):
         return said + "one subject has no interval."
