@@ -391,7 +391,7 @@ def test_readmes_results_hold_dice_per_region_and_the_minutes_of_a_run(tmp_path:
         100 * row_of(found.rows, "baseline", "t1ce", "dice", region)["mean"] for region in ("TC", "WT", "ET_present")
     ]
     assert f"| baseline | {' / '.join(f'{value:.1f}' for value in dice)} |" in found.results
-    assert "| baseline | 0.25 s, 7.5 min |" in found.results
+    assert "| baseline | 0.250 | 900 | 7.5 |" in found.results
     assert "HD95" not in found.results
 
 

@@ -21,7 +21,11 @@ PRESENT = (*REGIONS, "ET_present")
 SCALE = {"dice": 100.0, "tuned_dice": 100.0, "ece": 100.0, "brier": 100.0}
 _BASIS = "[95 % bootstrap interval over subjects]"
 HOLM_NOTE = "*: p < 0.05 after Holm's correction over the methods. An interval that contains zero shows no difference."
-SECONDS_NOTE = "Seconds a step: the median over epochs, other jobs of the machine included."
+COST_NOTE = (
+    "Seconds a step: the median over epochs, other jobs of the machine included. Memory: allocated on a GPU; on a CPU "
+    "resident, with what earlier cells of a study left in the same process: it depends on their order. Minutes: a "
+    "run's, from data check to scores and bundle."
+)
 
 
 def report_tables(rows: pd.DataFrame) -> list[Table]:
@@ -226,10 +230,7 @@ def _costs(rows: pd.DataFrame, modality: str) -> Table:
         f"Cost of a training on {modality}",
         ["s a step", "x baseline", "peak MiB", "x baseline", "minutes"],
         cells,
-        [
-            f"{SECONDS_NOTE} Memory: allocated on a GPU; on a CPU resident, with what earlier cells of a study left in "
-            "the same process: it depends on their order. Minutes: a run's, from data check to scores and bundle."
-        ],
+        [COST_NOTE],
     )
 
 

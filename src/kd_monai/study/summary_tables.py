@@ -8,15 +8,15 @@ import pandas as pd
 
 from kd_monai.study.report_rows import ALL, ENDPOINT
 from kd_monai.study.report_tables import (
+    COST_NOTE,
     HOLM_NOTE,
-    SECONDS_NOTE,
     Cells,
     by_arm,
     endpoint_table,
     interval,
     starred,
 )
-from kd_monai.study.run_cost import MINUTES, SECONDS
+from kd_monai.study.run_cost import MEMORY, MINUTES, SECONDS
 from kd_monai.study.scores_text import TITLES
 from kd_monai.study.table import Table, noted_once
 
@@ -27,8 +27,8 @@ def summary_tables(rows: pd.DataFrame) -> list[Table]:
     """The tables of one group of runs that README shows; `report_tables` has the rest.
 
     The primary endpoint over all modalities together and, in a table with a column per modality, its difference to
-    the baseline on each; where no arm has all of them, a table of the endpoint per modality. Then Dice per region and
-    what a training costs, with a column per modality again. A table with nothing to say is left out.
+    the baseline on each; where no arm has all of them, a table of the endpoint per modality. Then Dice per region, with
+    a column per modality again, and what a training costs. A table with nothing to say is left out.
 
     Args:
         rows: as `report_rows` gives them.
@@ -55,13 +55,7 @@ def summary_tables(rows: pd.DataFrame) -> list[Table]:
             _regions,
             ["ET present: without the subjects whose reference has no ET. A teacher reads its own modalities in all."],
         ),
-        _by_modality(
-            rows,
-            modalities,
-            "Cost of a training: seconds a step, and minutes from data check to scores and bundle",
-            _cost,
-            [SECONDS_NOTE],
-        ),
+        _cost(rows),
     ]
     return noted_once([table for table in tables if table.rows])
 
@@ -86,7 +80,24 @@ def _regions(found: Cells) -> str:
     return " / ".join("–" if row is None else f"{100 * row['mean']:.1f}" for row in shown) if any(shown) else ""
 
 
-def _cost(found: Cells) -> str:
-    step, whole = found.get((SECONDS, "")), found.get((MINUTES, ""))
-    parts = ["" if step is None else f"{step['mean']:.2f} s", "" if whole is None else f"{whole['mean']:.1f} min"]
-    return ", ".join(part for part in parts if part)
+def _cost(rows: pd.DataFrame) -> Table:
+    """One line an arm: a training costs the same whatever the modality."""
+    lines = []
+    for arm in by_arm(rows):
+        own = rows[(rows.arm == arm) & (rows.modality != ALL)]
+        means = [own[own.metric == metric]["mean"].mean() for metric in (SECONDS, MEMORY, MINUTES)]
+        lines.append(
+            [
+                arm,
+                *(
+                    "" if pd.isna(value) else f"{value:.{digits}f}"
+                    for value, digits in zip(means, (3, 0, 1), strict=True)
+                ),
+            ]
+        )
+    return Table(
+        "Cost of a training, means over its runs",
+        ["seconds a step", "peak memory, MiB", "minutes"],
+        [line for line in lines if any(line[1:])],
+        [COST_NOTE],
+    )
