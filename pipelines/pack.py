@@ -13,7 +13,7 @@ def main() -> None:
     """Parse, call, print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("runs"), help="folder of the runs (default %(default)s)")
-    parser.add_argument("--file", type=Path, required=True, help="is replaced")
+    parser.add_argument("--file", type=Path, required=True, help="is replaced; .xz: compressed")
     given = parser.parse_args()
     print(f"{pack(given.out, given.file)} runs of {given.out} are in {given.file}")
 

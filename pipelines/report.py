@@ -17,10 +17,10 @@ def main() -> None:
     parser.add_argument("--readme", type=Path, help="also write the results into this Markdown file")
     options = parser.parse_args()
     found = report(options.out)
-    if options.readme:
-        write_results(options.readme, found.results, options.out)
     print(found.text)
     found.publish()
+    if options.readme:
+        write_results(options.readme, found.results, options.out)
 
 
 if __name__ == "__main__":

@@ -132,7 +132,7 @@ TRAPS = {
     ],
     "another worker count gives another augmentation": [
         "handlers/test_epoch_seed.py::test_two_workers_give_the_same_order_and_augmentation_as_none",
-        "study/test_tracking.py::test_worker_count_versions_commit_split_and_settings_are_parameters",
+        "study/test_tracked_run.py::test_worker_count_versions_commit_split_and_settings_are_parameters",
     ],
     "a persistent cache serves teacher and students": [f"{CACHE}::test_files_are_shared_by_folds_and_not_by_settings"],
     # metrics

@@ -1,7 +1,10 @@
-"""Whether a GPU takes one more cell; a script stands in for nvidia-smi."""
+"""Whether a GPU takes one more cell; a script stands in for nvidia-smi, and cells that grow for what it measures."""
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -22,75 +25,124 @@ def smi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "lines"
 
 
+@dataclass
+class Simulated:
+    """A study's cells on a GPU: each reads its data, then takes its memory and trains."""
+
+    monkeypatch: pytest.MonkeyPatch
+    now: float = 1000.0
+    asked: int = 0
+
+    def run(
+        self,
+        sizes_mib: list[float],
+        total_mib: float,
+        jobs: int,
+        lasts_s: float = 600,
+        reads_s: float = 15,
+        foreign_mib: float = 300,
+        says: Callable[[str], list[str] | None] = lambda line: [line],
+    ) -> tuple[float, list[int]]:
+        """The most memory that was in use, and how many cells ran at each second, until all have started."""
+        waiting, running, most, counts = list(sizes_mib), [], 0.0, []
+
+        def ask(query: str, gpu: str = "") -> list[str] | None:
+            self.asked += 1
+            training = [size for size, start in running if self.now - start >= reads_s]
+            return says(f"{foreign_mib + sum(training):.0f}, {total_mib:.0f}, {90 if training else 0}")
+
+        self.monkeypatch.setattr(gpu_room, "_ask", ask)
+        self.monkeypatch.setattr(gpu_room.time, "monotonic", lambda: self.now)
+        room = GpuRoom()
+        while waiting:
+            running = [(size, start) for size, start in running if self.now - start < lasts_s]
+            while waiting and len(running) < jobs and room("0", len(running)):
+                running.append((waiting.pop(0), self.now))
+            counts.append(len(running))
+            # all that run reach their peak some time
+            most = max(most, foreign_mib + sum(size for size, _ in running))
+            self.now += 1
+        return most, counts
+
+
 @pytest.fixture
-def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The time, to be set."""
-    now = [1000.0]
-    monkeypatch.setattr(gpu_room.time, "monotonic", lambda: now[0])
-    return now
+def simulated(monkeypatch: pytest.MonkeyPatch) -> Simulated:
+    """A GPU of which the room knows what it asks."""
+    return Simulated(monkeypatch)
+
+
+def test_small_cells_start_together_once_the_first_one_trains(simulated: Simulated) -> None:
+    most, counts = simulated.run([850] * 48, 143_000, jobs=16, lasts_s=41)
+    assert most < 143_000
+    trains = 15 + (BUSY + 1) * ASK_S
+    assert counts[:15] == [1] * 15
+    assert counts[trains + 1] == 16
+    assert min(counts[trains + 1 :]) == 16  # a place that a short cell leaves is taken at once
+    assert simulated.asked <= len(counts) / ASK_S + 1
 
 
 @pytest.mark.parametrize(
-    ("lines", "more"),
-    [("20000, 80000, 50", 1), ("50000, 80000, 50", 0), ("36000, 80000, 1", 1), ("2000, 80000, 9", 16)],
-)
-def test_a_settled_gpu_takes_half_of_the_cells_that_what_is_free_holds(
-    smi: Path, now: list[float], lines: str, more: int
+    ("sizes", "total", "least", "more"),
+    [
+        ([4_000] * 20 + [6_000] * 40, 80_000, 10, {}),  # students are larger than their teachers
+        ([8_000] * 30, 80_000, 7, {"reads_s": 90, "lasts_s": 1000}),
+        ([18_000] * 20, 80_000, 3, {}),
+        ([50_000] * 4, 80_000, 1, {}),
+        ([2_500] * 60, 24_000, 5, {"lasts_s": 41}),
+        ([2_500] * 60, 24_000, 1, {"foreign_mib": 20_000}),
+    ],
+)  # fmt: skip
+def test_cells_that_run_together_fit(
+    sizes: list[float], total: float, least: int, more: dict[str, float], simulated: Simulated
 ) -> None:
-    smi.write_text(lines)
-    room = GpuRoom()
-    assert room("0", 0)  # the first one always
-    assert not room("0", 1)
-    now[0] += ASK_S
-    assert [room("0", 1 + number) for number in range(more + 1)] == [True] * more + [False]
+    most, counts = simulated.run(sizes, total, jobs=32, **more)
+    assert most <= total
+    assert max(counts) >= least
 
 
-def test_a_lone_cell_has_settled_as_soon_as_it_trains(smi: Path, now: list[float]) -> None:
-    smi.write_text("500, 80000, 0")  # it reads its data
+def test_a_gpu_that_does_not_answer_now_and_then_is_not_filled_blindly(simulated: Simulated) -> None:
+    draw = random.Random(0)
+    most, counts = simulated.run(
+        [18_000] * 20, 80_000, jobs=16, says=lambda line: None if draw.random() < 0.5 else [line]
+    )
+    assert most <= 80_000
+    assert max(counts) == 3
+
+
+def test_without_utilisation_the_first_cell_has_a_minute(simulated: Simulated) -> None:
+    most, counts = simulated.run(
+        [18_000] * 20, 80_000, jobs=16, says=lambda line: [line.rpartition(",")[0] + ", [N/A]"]
+    )
+    assert most <= 80_000
+    assert counts[: SETTLE_S - 1] == [1] * (SETTLE_S - 1)
+    assert max(counts) == 3
+
+
+@pytest.mark.parametrize("said", [None, [], [""], ["[N/A], [N/A], [N/A]"], ["1, 2"]])
+def test_a_gpu_that_never_gives_numbers_takes_one_more_a_minute(said: list[str] | None, simulated: Simulated) -> None:
+    _, counts = simulated.run([1] * 40, 80_000, jobs=4, lasts_s=41, says=lambda _: said)
+    assert [counts.index(number) for number in (1, 2, 3, 4)] == pytest.approx(
+        [0, SETTLE_S, 2 * SETTLE_S, 3 * SETTLE_S], abs=3
+    )
+
+
+def test_another_programs_kernels_are_not_taken_for_the_first_cells(simulated: Simulated) -> None:
+    most, counts = simulated.run(
+        [18_000] * 8, 80_000, jobs=8, reads_s=50, says=lambda line: [line.rpartition(",")[0] + ", 99"]
+    )
+    assert most <= 80_000
+    assert counts[:50] == [1] * 50
+
+
+def test_a_gpu_is_asked_by_its_id(smi: Path) -> None:
+    smi.write_text("300, 80000, 0\n")
     room = GpuRoom()
     assert room("0", 0)
-    for _ in range(2 * SETTLE_S // ASK_S):
-        now[0] += ASK_S
-        assert not room("0", 1)
-    smi.write_text("2000, 80000, 40")
-    answers = []
-    for _ in range(BUSY):
-        now[0] += ASK_S
-        answers.append(room("0", 1))
-    assert answers == [False, True]
-    assert all(room("0", running) for running in range(1, 17))
-
-
-def test_a_place_that_is_left_is_taken_at_once_and_a_new_one_when_the_last_has_settled(
-    smi: Path, now: list[float]
-) -> None:
-    smi.write_text("20000, 80000, 50")
-    room = GpuRoom()
-    room("0", 1)
-    now[0] += ASK_S
-    assert room("0", 1)
-    assert not room("0", 2)
-    assert room("0", 1)  # one has ended
-    assert not room("0", 2)
-    assert room("0", 0)
-    assert room("0", 1)
-    assert not room("0", 2)
-    now[0] += SETTLE_S - 1
-    assert not room("0", 2)
-    now[0] += ASK_S  # two take no more than one did
-    assert [room("0", 2 + number) for number in range(4)] == [True] * 3 + [False]
-
-
-@pytest.mark.parametrize("answer", ["", "[N/A], [N/A], [N/A]"])
-def test_a_gpu_that_gives_no_numbers_takes_one_more_at_a_time(smi: Path, now: list[float], answer: str) -> None:
-    smi.write_text(answer)
-    room = GpuRoom()
-    room("0", 1)
-    now[0] += SETTLE_S + 1
-    assert room("0", 1)
-    assert not room("0", 2)
-    now[0] += SETTLE_S + 1
-    assert room("0", 2)
+    assert room._gpus["0"].answer == (300, 80_000)
+    (smi.parent / "nvidia-smi").write_text("#!/bin/sh\nexit 9\n")
+    assert gpu_room._ask("index") is None
+    (smi.parent / "nvidia-smi").unlink()
+    assert gpu_room._ask("index") is None
 
 
 def test_cells_are_dealt_to_the_gpus_that_programs_see(smi: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import lzma
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -20,6 +21,7 @@ from kd_monai.study.selection import selection
 from kd_monai.tracking import Tracker
 from tiny import pipeline
 
+STUDIES = Path(__file__).parents[2] / "benchmarks" / "studies"
 DICE = {"teacher": 0.7, "baseline": 0.5, "kdnet": 0.6}
 
 
@@ -92,11 +94,27 @@ def test_a_compressed_file_holds_the_same(out: Path, tmp_path: Path) -> None:
     assert pack(out, tmp_path / "study.jsonl") == pack(out, tmp_path / "study.jsonl.xz") == 3
     assert lzma.decompress((tmp_path / "study.jsonl.xz").read_bytes()) == (tmp_path / "study.jsonl").read_bytes()
     (there, plain), names = (tmp_path / "there", tmp_path / "plain"), ("study.jsonl.xz", "study.jsonl")
-    runs, others = (
-        [run.name for run in unpack(tmp_path / name, to)] for name, to in zip(names, (there, plain), strict=True)
+    for name, to in zip(names, (there, plain), strict=True):
+        assert len(unpack(tmp_path / name, to)) == 3
+    for file in plain.glob("*/*.csv"):
+        assert (there / file.relative_to(plain)).read_bytes() == file.read_bytes()
+
+
+@pytest.mark.parametrize("file", sorted(STUDIES.glob("*.xz")), ids=lambda file: file.name)
+def test_the_packed_studies_that_are_shipped_hold_the_runs_of_their_cells(file: Path) -> None:
+    first, *lines = [json.loads(line) for line in lzma.decompress(file.read_bytes()).decode().splitlines()]
+    runs = {line["run"]: line["files"] for line in lines}
+    assert {cell["run"] for cell in first["cells"].values()} <= set(runs)
+    assert len(runs) > 100
+    for files in runs.values():
+        assert json.loads(files["run.json"])["status"] == "FINISHED"
+        assert "/root" not in "".join(files.values())
+
+
+def test_there_are_packed_studies() -> None:
+    assert {file.name for file in STUDIES.glob("*.xz")} == set(
+        re.findall(r"\w+\.jsonl\.xz", (STUDIES / "README.md").read_text())
     )
-    assert runs == others
-    assert len(runs) == 3
 
 
 def test_what_is_there_stays_as_it_is(out: Path, tmp_path: Path) -> None:

@@ -257,7 +257,7 @@ def test_a_study_that_is_not_finished_is_reported_as_far_as_it_is(tmp_path: Path
     assert "Missing: an evaluated teacher beside t1, so no closed gap is given." in text
     assert "hinton (t1ce) was evaluated before calibration and chosen thresholds were" in text
     assert "kdnet on t1: +" in text
-    assert "kdnet over all" not in text
+    assert "kdnet over t1" not in text
 
 
 def test_a_seed_without_calibration_leaves_the_mean_over_seeds_open(tmp_path: Path, no_figures: None) -> None:
@@ -276,6 +276,7 @@ def test_students_over_other_modalities_are_not_compared_in_silence(tmp_path: Pa
         write_run(tmp_path, "hinton", modality)
     text = " ".join(report(tmp_path).text.split())
     assert "Not over the same modalities: " in text
+    assert re.search(r"\w+, on \w+( and \w+)* alone +\d", text)
     assert "hinton over t1 t2" in text
     assert "kdnet over t1 t1ce t2" in text
 
@@ -318,7 +319,9 @@ def test_label_efficiency_is_the_fewest_that_match_the_full_baseline(arms: Path)
     full = rows[(rows.arm == "baseline") & (rows.modality == "all") & (rows.n_train == 14)]
     assert full[["diff", "ci_low", "ci_high"]].to_numpy().tolist() == [[0, 0, 0]]
     said = efficiency_words(rows)[0]
-    assert said.startswith("kdnet over all modalities: with 7 labelled subjects it matches the baseline with all 14, +")
+    assert said.startswith(
+        "kdnet over t1, t2 together: with 7 labelled subjects it matches the baseline with all 14, +"
+    )
 
 
 def test_one_number_of_subjects_has_no_curve(out: Path) -> None:
@@ -377,6 +380,8 @@ def test_readme_has_a_place_for_each_study(tmp_path: Path) -> None:
     assert file.read_text() == f"{first}\n\nof the CPU\n\n{END}\nbetween\n{second}\n\nof the GPU\n\n{END}\n"
     with pytest.raises(ValueError, match="OUT=runs/third"):
         write_results(file, "of a third", Path("runs/third"))
+    write_results(file, "of the GPU again", (tmp_path / "runs" / "gpu" / ".." / "gpu").relative_to(tmp_path))
+    assert "of the GPU again" in file.read_text()
     file.write_text(f"{first}{END}{BEGIN}{END}")
     write_results(file, "of a third", Path("runs/third"))
     assert file.read_text() == f"{first}{END}{BEGIN}\n\nof a third\n\n{END}"

@@ -7,7 +7,7 @@ from kd_monai.study.scored_run import ScoredRun
 from kd_monai.study.teacher import Teacher
 from kd_monai.study.teacher_labels import with_teacher_labels
 from kd_monai.study.teachers import Teachers, read_teacher
-from kd_monai.study.tracking import run_tracker
+from kd_monai.study.tracked_run import run_tracker
 
 __all__ = [
     "CrossFitted",

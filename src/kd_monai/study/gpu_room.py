@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import subprocess
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 SETTLE_S = 60
-"""The last of several cells has reached its peak by then: a few steps and the cache lie behind it."""
+"""A cell has reached its peak by then: a few steps and the cache lie behind it."""
 ASK_S = 5
 BUSY = 2
-"""So many answers that show a kernel at work say that cells train; before, they take next to no memory."""
-RESERVE = 1.2
-"""How much of what the running cells take on average must be free for one more."""
+"""A lone cell has reached it when so many answers in a row show a kernel at work and as much memory as the last."""
+_STEADY = 1.01
+"""As much: up to a hundredth more."""
+GROWTH = 1.5
+"""How much larger than those before a cell may be that has not reached its peak: a student's with its teacher is."""
 
 
 def visible_gpus(device: str | None) -> list[str]:
@@ -32,65 +35,92 @@ def visible_gpus(device: str | None) -> list[str]:
 
 
 class GpuRoom:
-    """Whether one more cell fits on a GPU, by what the running ones take of its memory.
+    """Whether one more cell fits on a GPU, by what earlier ones took of its memory.
 
-    It is asked when the first cell trains, and half of those that it then holds start at once, for the next may be
-    larger; it is asked again when they train and `SETTLE_S` seconds have passed since the last start. A place that a
-    finished cell leaves is taken at once. A GPU that gives no numbers takes one more every `SETTLE_S` seconds.
+    The first one starts alone and is measured when it trains; then as many start as fit, each counted with
+    `GROWTH` times the largest mean size seen until it is `SETTLE_S` seconds old. A GPU that never says how much memory
+    is used takes one more every `SETTLE_S` seconds.
     """
 
     def __init__(self) -> None:
-        self._gpus: dict[str, _Known] = {}
+        self._gpus: dict[str, _Gpu] = {}
 
     def __call__(self, gpu: str, running: int) -> bool:
-        """Whether a cell may start on ``gpu`` beside ``running`` others."""
+        """Whether a cell may start on ``gpu`` beside ``running`` others; it is taken to start where it may."""
         now = time.monotonic()
-        known = self._gpus.setdefault(gpu, _Known())
-        if running > known.running or running == 0:
-            known.since, known.busy = now, 0
-        known.running = running
-        if running < known.allowed:
-            return True
-        if now - known.asked < ASK_S:
+        known = self._gpus.setdefault(gpu, _Gpu())
+        # which of them has ended is not known: the younger ones may still grow
+        known.starts = known.starts[-running:] if running else []
+        if now - known.asked >= ASK_S:
+            known.asked = now
+            known.look(_numbers(_ask("memory.used,memory.total,utilization.gpu", gpu)), running, now)
+        if running and not known.holds_one_more(running, now):
             return False
-        known.asked = now
-        settled = now - known.since >= SETTLE_S
-        numbers = _numbers(_ask("memory.used,memory.total,utilization.gpu", gpu))
-        if numbers is None:
-            known.allowed = running + 1 if settled else known.allowed
-            return running < known.allowed
-        used, total, utilisation = numbers
-        known.busy += utilisation > 0
-        if known.busy >= BUSY and (settled or running == 1):
-            known.allowed = may_run(used, total, running)
-        return running < known.allowed
+        known.starts.append(now)
+        return True
 
 
 @dataclass
-class _Known:
-    """Of a GPU: cells at the last call, when their number last rose, how many may run, when it was asked, busy ones."""
+class _Gpu:
+    """What is known of one.
 
-    running: int = 0
-    since: float = 0.0
-    allowed: int = 1
-    asked: float = float("-inf")
-    busy: int = 0
-
-
-def may_run(used_mib: float, total_mib: float, running: int) -> int:
-    """How many cells may run: those that do, and half of what is free, with a reserve, in cells of their mean size.
-
-    >>> may_run(20_000, 80_000, 2), may_run(60_000, 80_000, 2)
-    (5, 2)
+    Attributes:
+        starts: when its running cells started.
+        asked: when it was asked last.
+        answer: used and total memory in MiB; None where it did not answer.
+        before: the least that was used without a cell.
+        size: the largest mean use of a cell that was seen; 0 before one was.
+        busy: answers in a row that show a lone cell at its peak.
+        raised: since when a GPU that has never answered takes ``blind`` cells.
     """
-    more = int((total_mib - used_mib) / (RESERVE * max(used_mib, 1) / running))
-    return running + (more + 1) // 2
+
+    starts: list[float] = field(default_factory=list)
+    asked: float = -math.inf
+    answer: tuple[float, float] | None = None
+    before: float = math.inf
+    size: float = 0.0
+    busy: int = 0
+    raised: float = math.inf
+    blind: int = 1
+
+    def look(self, numbers: tuple[float, float, float] | None, running: int, now: float) -> None:
+        """Take down an answer: memory used and in all, in MiB, and per cent of the time in which a kernel ran."""
+        last, self.answer = self.answer, numbers[:2] if numbers else None
+        if numbers is None:
+            return
+        used, _, utilisation = numbers
+        if not running or self.before == math.inf:
+            self.before = min(self.before, 0.0 if running else used)
+        self.busy = (
+            self.busy + 1 if running == 1 and utilisation > 0 and last is not None and used <= _STEADY * last[0] else 0
+        )
+        if running and (self.busy >= BUSY or self._young(now) == 0):
+            self.size = max(self.size, (used - self.before) / running)
+
+    def holds_one_more(self, running: int, now: float) -> bool:
+        """Whether it may start beside ``running`` others."""
+        if self.before == math.inf:  # it has never answered
+            self.raised = min(self.raised, now)
+            if now - self.raised >= SETTLE_S:
+                self.raised, self.blind = now, max(self.blind, running) + 1
+            return running < self.blind
+        if self.answer is None or self.size <= 0:
+            return False
+        used, total = self.answer
+        young = self._young(now)
+        taken = max(used - self.before, self.size * (running - young + GROWTH * young))
+        return self.before + taken + GROWTH * self.size <= total
+
+    def _young(self, now: float) -> int:
+        return sum(now - start < SETTLE_S for start in self.starts)
 
 
-def _numbers(lines: list[str] | None) -> tuple[float, ...] | None:
-    """Those of the first line; a part of a GPU (MIG) says [N/A]."""
+def _numbers(lines: list[str] | None) -> tuple[float, float, float] | None:
+    """Those of the first line; None without memory, and no utilisation where it is not given, as of a part of a GPU."""
+    parts = lines[0].split(",") if lines else []
     try:
-        return tuple(float(value) for value in lines[0].split(",")) if lines else None
+        used, total, utilisation = parts
+        return float(used), float(total), float(utilisation) if utilisation.strip().isdigit() else 0.0
     except ValueError:
         return None
 

@@ -96,7 +96,8 @@ def efficiency_words(rows: pd.DataFrame) -> list[str]:
         fewer = known[_tried_on_fewer(known)]
         for modality, own in fewer.groupby("modality", sort=False):
             if modality == ALL or ALL not in set(fewer.modality):
-                where = "over all modalities" if modality == ALL else f"on {modality}"
+                every = ", ".join(name for name in fewer.modality.unique() if name != ALL)
+                where = f"over {every} together" if modality == ALL else f"on {modality}"
                 words.append(f"{arm} {where}: {_needed(own)}")
         unknown = of_arm[of_arm.n_labelled.isna() & (of_arm.modality != ALL)]
         if len(unknown):

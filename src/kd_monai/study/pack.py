@@ -35,7 +35,8 @@ def pack(out: str | Path, file: str | Path) -> int:
     """Write the scored runs of a folder, teachers of inner folds, fixed masks and the study's cells into one file.
 
     It has a line of JSON per run, sorted by name, so that a version control system shows what came to it, and says
-    nothing of the machine's folders. Runs repeat each other: with a name that ends in ``.xz`` it takes a tenth.
+    nothing of the machine's folders. With a name that ends in ``.xz`` it is compressed, to a tenth: runs repeat each
+    other.
 
     Args:
         out: folder of run folders.

@@ -14,8 +14,7 @@ from kd_monai.study.report_words import report_words
 from kd_monai.study.summary_tables import summary_tables
 
 BEGIN, END = "<!-- study results: make report README=README.md -->", "<!-- end of study results -->"
-_BEGIN = re.compile(r"<!-- study results: make report(?: OUT=(\S+))? README=\S+ -->")
-_BLOCK = re.compile(rf"({_BEGIN.pattern})((?:(?!{_BEGIN.pattern}).)*?){re.escape(END)}", re.DOTALL)
+_BEGIN = re.compile(r"<!-- study results: make report(?: OUT=(?P<out>\S+))? README=\S+ -->")
 
 
 def results_markdown(group: Group, rows: pd.DataFrame) -> str:
@@ -35,15 +34,23 @@ def write_results(file: Path, results: str, out: Path) -> None:
         ValueError: no comment or several are this folder's, or one lacks its end.
     """
     text = file.read_text(encoding="utf-8")
-    blocks = list(_BLOCK.finditer(text))
-    whole = len(blocks) == len(_BEGIN.findall(text)) == text.count(END)
-    own = [block for block in blocks if block[2] and Path(block[2]) == out] or [
-        block for block in blocks if not block[2]
+    begins = list(_BEGIN.finditer(text))
+    ends = [text.find(END, begin.end()) for begin in begins]
+    limits = [begin.start() for begin in begins[1:]] + [len(text)]
+    whole = text.count(END) == len(begins) and all(0 <= end < limit for end, limit in zip(ends, limits, strict=True))
+    places = [(begin["out"], begin.end(), end) for begin, end in zip(begins, ends, strict=True)]
+    own = [place for place in places if place[0] and _same_folder(place[0], out)] or [
+        place for place in places if not place[0]
     ]
     if not whole or len(own) != 1:
         raise ValueError(
-            f"Results of {out} are written between the lines '{BEGIN.replace(' README', f' OUT={out} README')}' and "
-            f"'{END}', which must stand in {file} once each and in this order. Add them where the results belong."
+            f"Results of {out} are written between the lines '<!-- study results: make report OUT={out} "
+            f"README={file.name} -->' and '{END}', which must stand in {file} once each and in this order. Add them "
+            "where the results belong."
         )
-    (block,) = own
-    write_bytes(file, f"{text[: block.start()]}{block[1]}\n\n{results}\n\n{END}{text[block.end() :]}".encode())
+    ((_, begin, end),) = own
+    write_bytes(file, f"{text[:begin]}\n\n{results}\n\n{text[end:]}".encode())
+
+
+def _same_folder(named: str, out: Path) -> bool:
+    return Path(named).expanduser().resolve() == out.expanduser().resolve()

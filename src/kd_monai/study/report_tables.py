@@ -57,12 +57,12 @@ def all_first(modalities: Iterable[str]) -> list[str]:
 
 
 def endpoint_table(rows: pd.DataFrame, modality: str) -> Table:
-    """The primary endpoint of every arm, on one modality or on ``all``."""
+    """The primary endpoint of every arm, on one modality or on ``all``; there one that lacks some says so."""
     found = rows[(rows.modality == modality) & (rows.metric == "dice") & (rows.region == ENDPOINT)]
     cells = [
         [
-            row["arm"], f"{100 * row['mean']:.1f}", interval(row, 100, 1), p_value(row["p_wilcoxon"]),
-            p_value(row["p_holm"]), _counts(row), _gap(row), verdict(row),
+            _arm(row, found.over.iloc[0]), f"{100 * row['mean']:.1f}", interval(row, 100, 1),
+            p_value(row["p_wilcoxon"]), p_value(row["p_holm"]), _counts(row), _gap(row), verdict(row),
         ]
         for row in found.to_dict("records")
     ]  # fmt: skip
@@ -75,6 +75,10 @@ def endpoint_table(rows: pd.DataFrame, modality: str) -> Table:
         if cells
         else (),
     )
+
+
+def _arm(row: Row, over: str) -> str:
+    return row["arm"] if row["over"] == over else f"{row['arm']}, on {' and '.join(row['over'].split())} alone"
 
 
 def interval(row: Row, scale: float, decimals: int, sign: str = "+") -> str:

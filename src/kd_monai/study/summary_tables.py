@@ -81,7 +81,7 @@ def _regions(found: Cells) -> str:
 
 
 def _cost(rows: pd.DataFrame) -> Table:
-    """One line an arm: a training costs the same whatever the modality."""
+    """One line an arm: which modality a network reads changes nothing."""
     lines = []
     for arm in by_arm(rows):
         own = rows[(rows.arm == arm) & (rows.modality != ALL)]
@@ -96,7 +96,7 @@ def _cost(rows: pd.DataFrame) -> Table:
             ]
         )
     return Table(
-        "Cost of a training, means over its runs",
+        "Cost of a training, means over runs and modalities",
         ["seconds a step", "peak memory, MiB", "minutes"],
         [line for line in lines if any(line[1:])],
         [COST_NOTE],
