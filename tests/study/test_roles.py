@@ -35,6 +35,7 @@ class Launches:
 def launches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Launches:
     made = Launches(tmp_path)
     monkeypatch.setattr(roles, "train", made)
+    monkeypatch.setattr(roles, "check_ahead", lambda *_: None)  # there are no data
     return made
 
 

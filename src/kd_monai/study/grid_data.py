@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from monai.bundle import ConfigParser
+from itertools import product
 
-from kd_monai.data import Datalist
+from kd_monai.data import REST, Datalist
+from kd_monai.study.data_ahead import check_ahead, read_datalist
 from kd_monai.study.grid import Grid
-from kd_monai.study.launch import TEACHER, own_errors
+from kd_monai.study.launch import STUDENT, TEACHER
 from kd_monai.study.roles import configuration_files
 from kd_monai.study.variables import overrides_of
 
@@ -14,29 +15,34 @@ from kd_monai.study.variables import overrides_of
 def read_data(grid: Grid) -> tuple[Datalist, tuple[int, ...]]:
     """Data and split of a study, and its test folds.
 
-    All folds are read, with the files of every modality that a network of the grid reads and with its largest number
-    of training subjects: a fault shows now, and not after a day.
+    All folds are read, with the files of every modality that a network of the grid reads, with its largest number of
+    training subjects, and with the unlabelled subjects and inner folds of its methods: a fault shows now, and not after
+    a day.
 
     Raises:
-        DataError: the data have a fault, there is no such fold, or it has fewer training subjects than N_SUBJECTS.
+        DataError: the data have a fault, there is no such fold, it has fewer training subjects than N_SUBJECTS, they do
+            not fill the inner folds, or an unlabelled subject is refused.
     """
-    read = {name for text in (*grid.modalities, grid.given.teacher_modalities) for name in text.split("-")}
+    modalities = sorted(
+        {name for text in (*grid.modalities, grid.given.teacher_modalities) for name in text.split("-")}
+    )
     largest = max((number for number in grid.n_subjects if number is not None), default=None)
-    first = _load(grid, sorted(read), (grid.folds or (0,))[0], largest)
+    teacher, overrides = configuration_files(TEACHER, grid.given), overrides_of(grid.given)
+
+    def read(fold: int) -> Datalist:
+        return read_datalist(teacher, overrides, modalities=modalities, fold=fold, n_subjects=largest)
+
+    first = read((grid.folds or (0,))[0])
     folds = grid.folds or tuple(range(len(first.split["folds"])))
     for fold in folds[1:]:
-        _load(grid, sorted(read), fold, largest)
+        read(fold)
+    for method in (name for name in grid.methods if name != "baseline"):
+        student = configuration_files(STUDENT, grid.given, method.replace("+", ","))
+        for number, fold in product(grid.n_subjects, folds):
+            # the rest of everybody is nobody
+            own = {"unlabelled": None} if overrides.get("unlabelled") == REST and number is None else {}
+            of_teacher = {"fold": fold, "n_subjects": number if grid.teachers_share else None}
+            check_ahead(
+                student, teacher, overrides, modalities, {"fold": fold, "n_subjects": number, **own}, of_teacher
+            )
     return first, folds
-
-
-def _load(grid: Grid, modalities: list[str], fold: int, n_subjects: int | None) -> Datalist:
-    """As a cell would, by the same configuration."""
-    files = [str(file) for file in configuration_files(TEACHER, grid.given)]
-    parser = ConfigParser(ConfigParser.load_config_files(files))
-    for target, value in overrides_of(grid.given).items():
-        if target.split("#")[0] in parser:
-            parser[target] = value
-    parser.update({"modalities": modalities, "fold": fold, "n_subjects": n_subjects})
-    with own_errors():
-        datalist: Datalist = parser.get_parsed_content("datalist")
-    return datalist

@@ -15,6 +15,7 @@ from kd_monai.brats import MODALITIES
 from kd_monai.phases import phase
 from kd_monai.study.beside import beside
 from kd_monai.study.compare import compare
+from kd_monai.study.data_ahead import check_ahead
 from kd_monai.study.evaluated_run import EvaluatedRun
 from kd_monai.study.launch import STUDENT, TEACHER, overlay, train, train_file
 from kd_monai.study.methods import check_heads, check_methods, inner_folds
@@ -57,6 +58,10 @@ def train_student(given: argparse.Namespace) -> RunFolder:
     """
     if given.method == "baseline":
         return train_baseline(given)
+    if not given.teacher:
+        files = [configuration_files(STUDENT, given, given.method), configuration_files(TEACHER, given)]
+        read = {*given.modality.split("-"), *given.teacher_modalities.split("-")}
+        check_ahead(*files, overrides_of(given), sorted(read))
     folder = str(given.teacher or train_teacher(given).path)
     if "," not in folder:
         folder = ",".join([folder, *(str(run.path) for run in _train_inner_teachers(given, Path(folder)))])
