@@ -59,9 +59,9 @@ def train_student(given: argparse.Namespace) -> RunFolder:
     if given.method == "baseline":
         return train_baseline(given)
     if not given.teacher:
-        files = [configuration_files(STUDENT, given, given.method), configuration_files(TEACHER, given)]
         read = {*given.modality.split("-"), *given.teacher_modalities.split("-")}
-        check_ahead(*files, overrides_of(given), sorted(read))
+        of_student, of_teacher = configuration_files(STUDENT, given, given.method), configuration_files(TEACHER, given)
+        check_ahead(of_student, of_teacher, overrides_of(given), sorted(read))
     folder = str(given.teacher or train_teacher(given).path)
     if "," not in folder:
         folder = ",".join([folder, *(str(run.path) for run in _train_inner_teachers(given, Path(folder)))])
