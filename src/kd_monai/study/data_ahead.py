@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from monai.bundle import ConfigParser
 
 from kd_monai.data import Datalist
 from kd_monai.study.launch import own_errors
-from kd_monai.study.methods import inner_folds
+from kd_monai.study.methods import inner_folds_of
 
 
 def read_datalist(files: Sequence[Path], overrides: Mapping[str, Any], **more: Any) -> Datalist:
@@ -34,8 +35,29 @@ def read_datalist(files: Sequence[Path], overrides: Mapping[str, Any], **more: A
     return datalist
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What a student's data must be looked at for; equal for most methods of a study.
+
+    Attributes:
+        unlabelled: as in ``train.yaml``.
+        inner_folds: of its cross-fitted teachers; 0 where they are not.
+        files: ``train.yaml`` and its overlays.
+    """
+
+    unlabelled: str | None
+    inner_folds: int
+    files: tuple[Path, ...] = field(compare=False)
+
+    @classmethod
+    def by(cls, student: Sequence[Path], overrides: Mapping[str, Any]) -> Self:
+        """What a student of these files and overrides asks for."""
+        config = {**ConfigParser.load_config_files([str(file) for file in student]), **overrides}
+        return cls(config["unlabelled"], inner_folds_of(config), tuple(student))
+
+
 def check_ahead(
-    student: Sequence[Path],
+    asked: Asked,
     teacher: Sequence[Path],
     overrides: Mapping[str, Any],
     modalities: Sequence[str],
@@ -47,7 +69,8 @@ def check_ahead(
     The teacher of all training subjects is trained before them and looks at neither.
 
     Args:
-        student, teacher: ``train.yaml`` and the overlays of each.
+        asked: by the student.
+        teacher: ``train.yaml`` and the overlays of its teacher.
         overrides: configuration id -> value, of both.
         modalities: what either network reads.
         of_student, of_teacher: configuration id -> value, over them: a study's fold and number of subjects.
@@ -55,11 +78,9 @@ def check_ahead(
     Raises:
         DataError: an unlabelled subject is refused, or the training part does not fill the inner folds.
     """
-    wanted = {**overrides, **(of_student or {})}
-    config = {**ConfigParser.load_config_files([str(file) for file in student]), **wanted}
-    if config.get("unlabelled") is not None:
-        read_datalist(student, wanted, sample_modalities=list(modalities))
-    folds = inner_folds(student, overrides)
-    for fold in range(folds):
+    names = list(modalities)
+    if asked.unlabelled is not None:
+        read_datalist(asked.files, {**overrides, **(of_student or {})}, sample_modalities=names)
+    for fold in range(asked.inner_folds):
         own = {**overrides, **(of_teacher or {})}
-        read_datalist(teacher, own, modalities=list(modalities), inner_fold=f"{fold}/{folds}")
+        read_datalist(teacher, own, modalities=names, inner_fold=f"{fold}/{asked.inner_folds}")

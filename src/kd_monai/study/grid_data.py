@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 from kd_monai.data import REST, Datalist
-from kd_monai.study.data_ahead import check_ahead, read_datalist
+from kd_monai.study.data_ahead import Asked, check_ahead, read_datalist
 from kd_monai.study.grid import Grid
 from kd_monai.study.launch import STUDENT, TEACHER
 from kd_monai.study.roles import configuration_files
@@ -36,13 +37,11 @@ def read_data(grid: Grid) -> tuple[Datalist, tuple[int, ...]]:
     folds = grid.folds or tuple(range(len(first.split["folds"])))
     for fold in folds[1:]:
         read(fold)
-    for method in (name for name in grid.methods if name != "baseline"):
-        student = configuration_files(STUDENT, grid.given, method.replace("+", ","))
-        for number, fold in product(grid.n_subjects, folds):
-            # the rest of everybody is nobody
-            own = {"unlabelled": None} if overrides.get("unlabelled") == REST and number is None else {}
-            of_teacher = {"fold": fold, "n_subjects": number if grid.teachers_share else None}
-            check_ahead(
-                student, teacher, overrides, modalities, {"fold": fold, "n_subjects": number, **own}, of_teacher
-            )
+    students = [name.replace("+", ",") for name in grid.methods if name != "baseline"]
+    asked = {Asked.by(configuration_files(STUDENT, grid.given, name), overrides) for name in students}
+    for one, number, fold in product(asked, grid.n_subjects, folds):
+        # the rest of everybody is nobody
+        own = replace(one, unlabelled=None) if one.unlabelled == REST and number is None else one
+        of_teacher = {"fold": fold, "n_subjects": number if grid.teachers_share else None}
+        check_ahead(own, teacher, overrides, modalities, {"fold": fold, "n_subjects": number}, of_teacher)
     return first, folds

@@ -63,7 +63,11 @@ def inner_folds(files: Sequence[Path], overrides: Mapping[str, Any]) -> int:
         files: ``train.yaml`` and the overlays of a student; a method's may ask for cross-fitted teachers.
         overrides: configuration id -> value.
     """
-    config = {**ConfigParser.load_config_files(list(files)), **overrides}
+    return inner_folds_of({**ConfigParser.load_config_files(list(files)), **overrides})
+
+
+def inner_folds_of(config: Mapping[str, Any]) -> int:
+    """`inner_folds` of a student's configuration."""
     return int(config["inner_folds"] or 0) if config["teachers"] == "crossfit" else 0  # of a baseline: null
 
 

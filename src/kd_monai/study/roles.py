@@ -15,7 +15,7 @@ from kd_monai.brats import MODALITIES
 from kd_monai.phases import phase
 from kd_monai.study.beside import beside
 from kd_monai.study.compare import compare
-from kd_monai.study.data_ahead import check_ahead
+from kd_monai.study.data_ahead import Asked, check_ahead
 from kd_monai.study.evaluated_run import EvaluatedRun
 from kd_monai.study.launch import STUDENT, TEACHER, overlay, train, train_file
 from kd_monai.study.methods import check_heads, check_methods, inner_folds
@@ -60,8 +60,9 @@ def train_student(given: argparse.Namespace) -> RunFolder:
         return train_baseline(given)
     if not given.teacher:
         read = {*given.modality.split("-"), *given.teacher_modalities.split("-")}
-        of_student, of_teacher = configuration_files(STUDENT, given, given.method), configuration_files(TEACHER, given)
-        check_ahead(of_student, of_teacher, overrides_of(given), sorted(read))
+        overrides = overrides_of(given)
+        asked = Asked.by(configuration_files(STUDENT, given, given.method), overrides)
+        check_ahead(asked, configuration_files(TEACHER, given), overrides, sorted(read))
     folder = str(given.teacher or train_teacher(given).path)
     if "," not in folder:
         folder = ",".join([folder, *(str(run.path) for run in _train_inner_teachers(given, Path(folder)))])
