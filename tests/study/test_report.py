@@ -172,6 +172,29 @@ def test_an_interval_with_zero_in_it_is_put_in_words(found: Report) -> None:
     assert "the interval lies above zero." in said
 
 
+def test_each_seed_has_a_difference_of_its_own(out: Path, found: Report) -> None:
+    expected = []
+    for seed in (0, 1):
+        tables = {}
+        for method in ("kdnet", "baseline"):
+            files = [
+                file for file in out.glob(f"{method}_t1ce-*/cases.csv")
+                if json.loads((file.parent / "run.json").read_text())["seed"] == seed
+            ]  # fmt: skip
+            tables[method] = pd.concat([pd.read_csv(file) for file in files]).set_index("subject").sort_index()
+        difference = tables["kdnet"].filter(like="dice_") - tables["baseline"].filter(like="dice_")
+        present = ~tables["kdnet"].empty_ET.astype(bool)
+        means = [difference.dice_WT.mean(), difference.dice_TC.mean(), difference.dice_ET[present].mean()]
+        expected.append(float(np.mean(means)))
+    row = row_of(found.rows, "kdnet", "t1ce", "dice", "endpoint")
+    told = dict(part.split(":") for part in row["by_seed"].split())
+    assert list(told) == ["0", "1"]
+    assert [float(value) for value in told.values()] == pytest.approx(expected, abs=1e-5)
+    assert expected[0] != pytest.approx(expected[1], abs=1e-4)
+    said = " ".join(found.text.split())
+    assert f"Seed by seed: 0 {100 * expected[0]:+.1f}, 1 {100 * expected[1]:+.1f}." in said
+
+
 def test_where_the_teacher_is_no_better_there_is_a_warning_and_no_gap(found: Report) -> None:
     said = " ".join(found.text.split())
     assert "Warning: the teacher is not shown to be better than the baseline on flair in" in said

@@ -20,7 +20,7 @@ from kd_monai.metrics import (
     subject_endpoints,
 )
 from kd_monai.study.arm import Arm
-from kd_monai.study.pool import Pool
+from kd_monai.study.pool import Pool, pool_runs
 
 Values = NDArray[np.float64]
 
@@ -81,6 +81,30 @@ def endpoint_contrast(arms: Sequence[Arm], metric: str = "dice") -> EndpointCont
     lead = endpoint_interval(best - base)
     gap = endpoint(student - base) / lead.estimate if lead.low > 0 else None
     return replace(found, teacher_diff=lead, gap=gap)
+
+
+def differences_by_seed(arms: Sequence[Arm], metric: str = "dice") -> dict[str, float]:
+    """Seed -> the endpoint's paired difference to the baselines in that seed's runs alone; empty with less than two.
+
+    An interval over subjects does not say what another training of the same network would have given.
+
+    Args:
+        arms: one per modality.
+        metric: ``dice``, or ``tuned_dice``.
+    """
+    pairs = [[arm.pool for arm in arms], [arm.baseline for arm in arms if arm.baseline is not None]]
+    if len(pairs[1]) < len(arms):
+        return {}
+    seeds = set.intersection(*(set(pool.seeds) for pools in pairs for pool in pools))
+    found = {}
+    for seed in sorted(seeds) if len(seeds) > 1 else ():
+        of_seed = [
+            [pool_runs([run for run in pool.runs if run.record["seed"] == seed]) for pool in own] for own in pairs
+        ]
+        own, base = endpoint_values(of_seed, metric)
+        if len(own):
+            found[str(seed)] = endpoint(own - base)
+    return found
 
 
 def endpoint_values(networks: Sequence[Sequence[Pool]], metric: str = "dice") -> list[Values]:

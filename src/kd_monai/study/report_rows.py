@@ -20,7 +20,7 @@ from kd_monai.metrics import (
 )
 from kd_monai.study.arm import Arm, arms_of
 from kd_monai.study.contrast import Contrast, contrast
-from kd_monai.study.endpoint_contrast import EndpointContrast, endpoint_contrast
+from kd_monai.study.endpoint_contrast import EndpointContrast, differences_by_seed, endpoint_contrast
 from kd_monai.study.group import Group
 from kd_monai.study.pool import Pool
 from kd_monai.study.run_cost import COSTS, run_cost
@@ -37,7 +37,7 @@ _REPORTED = [row for row in (*SUMMARY_ROWS, *MORE_ROWS) if row[0] not in _LEFT_O
 
 COLUMNS = [
     "arm", "role", "method", "modality", "over", "metric", "region", "mean", "std", "n", "n_empty", "diff", "ci_low",
-    "ci_high", "n_paired", "p_wilcoxon", "p_holm", "wins", "losses", "ties", "gap_closed", "teacher_diff",
+    "ci_high", "n_paired", "p_wilcoxon", "p_holm", "wins", "losses", "ties", "by_seed", "gap_closed", "teacher_diff",
     "teacher_ci_low", "teacher_ci_high", "n_train", "folds", "seeds", "runs", *GROUP_KEYS, "setting", "variant",
 ]  # fmt: skip
 _COUNTS = ["n", "n_empty", "n_paired", "wins", "losses", "ties"]
@@ -50,9 +50,10 @@ def report_rows(group: Group) -> pd.DataFrame:
     modality, on ``n_paired`` subjects. ``p_holm``: corrected over the methods of the same modality, metric and region.
     ``teacher_*`` and ``gap_closed`` as in ``comparison.csv``. Region ``endpoint``: the primary endpoint, of one
     modality and, as modality ``all``, of those in ``over`` together; its interval draws a subject with all modalities
-    and regions. Metrics ``seconds_per_step``, ``peak_memory_mib`` and ``minutes`` are means over runs. ``n_train``:
-    labelled subjects to train on, the mean over folds. ``runs``: ``<fold>/<seed>`` of each. Calibration is not compared
-    with a teacher's (see `CALIBRATION`). What is unknown or does not apply is empty.
+    and regions. ``by_seed``: of the endpoint, ``<seed>:<diff>`` of each where there are several. Metrics
+    ``seconds_per_step``, ``peak_memory_mib`` and ``minutes`` are means over runs. ``n_train``: labelled subjects to
+    train on, the mean over folds. ``runs``: ``<fold>/<seed>`` of each. Calibration is not compared with a teacher's (see
+    `CALIBRATION`). What is unknown or does not apply is empty.
     """
     arms = arms_of(group)
     rows: list[dict[str, Any]] = []
@@ -77,6 +78,8 @@ def report_rows(group: Group) -> pd.DataFrame:
             if result is not None:
                 row = {**shared, "metric": metric, "region": ENDPOINT, "mean": result.mean, "std": result.std}
                 row |= {"n": result.n, "n_empty": result.n_empty}
+                by_seed = differences_by_seed(together, metric)
+                row["by_seed"] = " ".join(f"{seed}:{diff:.6g}" for seed, diff in by_seed.items())
                 rows.append(row | (_compared(result, result.test) if result.test else {}))
     return _corrected(pd.DataFrame(rows, columns=COLUMNS).astype(dict.fromkeys(_COUNTS, "Int64")))
 

@@ -47,12 +47,22 @@ def _difference(row: Row) -> str:
     if pd.isna(row["ci_low"]):
         return said + "one subject has no interval."
     if contains_zero(row):
-        return said + f"the interval contains zero, so these {row['n_paired']} subjects show no difference."
+        return (
+            f"{said}the interval contains zero, so these {row['n_paired']} subjects show no difference.{_by_seed(row)}"
+        )
     side = "above" if row["ci_low"] > 0 else "below"
     claim = f"the interval lies {side} zero"
     if row["p_holm"] >= 0.05:
         claim += f", but Wilcoxon's p is {row['p_holm']:.3f} after Holm's correction over the methods"
-    return f"{said}{claim}."
+    return f"{said}{claim}.{_by_seed(row)}"
+
+
+def _by_seed(row: Row) -> str:
+    """What an interval over subjects does not take in: how far trainings of one method differ."""
+    pairs = [part.split(":") for part in (row["by_seed"] or "").split()]
+    return (
+        " Seed by seed: " + ", ".join(f"{seed} {100 * float(diff):+.1f}" for seed, diff in pairs) + "." if pairs else ""
+    )
 
 
 def _missing(rows: pd.DataFrame) -> list[str]:
