@@ -36,7 +36,7 @@ def write_results(file: Path, results: str, out: Path) -> None:
     text = file.read_text(encoding="utf-8")
     begins = list(_BEGIN.finditer(text))
     ends = [text.find(END, begin.end()) for begin in begins]
-    limits = [begin.start() for begin in begins[1:]] + [len(text)]
+    limits = [*(begin.start() for begin in begins), len(text)][1:]
     whole = text.count(END) == len(begins) and all(0 <= end < limit for end, limit in zip(ends, limits, strict=True))
     places = [(begin["out"], begin.end(), end) for begin, end in zip(begins, ends, strict=True)]
     own = [place for place in places if place[0] and _same_folder(place[0], out)] or [

@@ -52,8 +52,8 @@ def report_rows(group: Group) -> pd.DataFrame:
     modality and, as modality ``all``, of those in ``over`` together; its interval draws a subject with all modalities
     and regions. ``by_seed``: of the endpoint, ``<seed>:<diff>`` of each where there are several. Metrics
     ``seconds_per_step``, ``peak_memory_mib`` and ``minutes`` are means over runs. ``n_train``: labelled subjects to
-    train on, the mean over folds. ``runs``: ``<fold>/<seed>`` of each. Calibration is not compared with a teacher's (see
-    `CALIBRATION`). What is unknown or does not apply is empty.
+    train on, the mean over folds. ``runs``: ``<fold>/<seed>`` of each. Calibration is not compared with a teacher's
+    (see `CALIBRATION`). What is unknown or does not apply is empty.
     """
     arms = arms_of(group)
     rows: list[dict[str, Any]] = []
