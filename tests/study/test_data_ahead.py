@@ -51,7 +51,47 @@ def test_what_is_right_is_left_alone(line: list[str]) -> None:
     assert read_data(read_grid(None, several))[1] == (0,)
 
 
-def test_a_named_teacher_of_more_subjects_may_have_inner_ones(line: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(roles, "check_ahead", lambda *_: pytest.fail("its own number of subjects is not the student's"))
+def test_a_named_teacher_of_more_subjects_may_have_inner_ones(line: list[str], phantom: Path) -> None:
+    named = [*line, "--teacher", "mine", "--teachers", "crossfit", "--n-subjects", "2"]
+    with pytest.raises(ValueError, match=r"mine has no run\.json"):  # it came to reading that teacher
+        roles.train_student(read_variables(None, named))
+    with pytest.raises(DataError, match="Move it out of UNLABELLED"):
+        roles.train_student(read_variables(None, [*named, "--unlabelled", str(phantom)]))
+
+
+def test_settings_of_the_teacher_alone_count_for_its_inner_folds(line: list[str]) -> None:
+    few = [*line, "--teachers", "crossfit", "--n-subjects", "2", "--teacher-set", "n_subjects=null"]
+    for train in (roles.train_student, roles.train_teachers):
+        with pytest.raises(AssertionError, match="something was trained"):
+            train(read_variables(None, few))
+        with pytest.raises(DataError, match="inner_folds"):
+            train(read_variables(None, few[:-2]))
+
+
+def test_a_setting_of_another_methods_term_is_passed_over(line: list[str], tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    several = [*line, "--methods", "finetune,hinton,kdnet", "--set", "terms#latent_kl#weight=5", "--fold", "0"]
+    assert read_data(read_grid(None, several))[1] == (0,)
+    with pytest.raises(DataError, match="UNLABELLED"):  # and not of the setting
+        read_data(read_grid(None, [*several, "--unlabelled", str(empty)]))
+
+
+def test_a_methods_file_may_ask_for_cross_fitted_teachers_and_a_baseline_for_nothing(
+    line: list[str], tmp_path: Path, phantom: Path
+) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("method: mine\nteachers: crossfit\nunlabelled: rest\n")
+    with pytest.raises(DataError, match="inner_folds"):
+        roles.train_student(read_variables(None, [*line, "--method", str(mine), "--n-subjects", "2"]))
     with pytest.raises(AssertionError, match="something was trained"):
-        roles.train_student(read_variables(None, [*line, "--teacher", "a,b"]))
+        roles.train_student(read_variables(None, [*line, "--method", str(mine), "--n-subjects", "3"]))
+    alone = [*line, "--methods", "baseline", "--fold", "0", "--unlabelled", str(phantom)]
+    assert read_data(read_grid(None, alone))[1] == (0,)
+
+
+def test_what_is_misspelt_is_refused_before_data_are_read(line: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(roles, "check_inner_folds", lambda *_: pytest.fail("data were read"))
+    for wrong in (["--set", "learning_rat=1"], ["--teacher-set", "widht=1"], ["--method", "standardized"]):
+        with pytest.raises(ValueError, match=r"learning_rat|widht|SET=head=labels"):
+            roles.train_student(read_variables(None, [*line, "--teachers", "crossfit", *wrong]))

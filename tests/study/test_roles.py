@@ -35,7 +35,8 @@ class Launches:
 def launches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Launches:
     made = Launches(tmp_path)
     monkeypatch.setattr(roles, "train", made)
-    monkeypatch.setattr(roles, "check_ahead", lambda *_: None)  # there are no data
+    for check in ("check_inner_folds", "check_unlabelled"):
+        monkeypatch.setattr(roles, check, lambda *_: None)  # there are no data
     return made
 
 

@@ -86,7 +86,6 @@ def find_brats_folder(root: Path) -> Found:
     if not found.entries:
         found.problems.append(
             f"no subject was found under {root}: expected <case>/<case>_t1ce.nii.gz (BraTS 2018 to 2021), "
-            "<case>/<case>-t1c.nii.gz (BraTS 2023 and later), a dataset.json (MSD, nnU-Net) or a datalist JSON. "
-            "Correct DATA."
+            "<case>/<case>-t1c.nii.gz (BraTS 2023 and later), a dataset.json (MSD, nnU-Net) or a datalist JSON."
         )
     return found

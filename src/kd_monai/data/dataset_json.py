@@ -98,6 +98,6 @@ def find_dataset_json(path: Path) -> Found:
     if not found.entries:
         found.problems.append(
             f"{path} describes no subject: expected a list 'training' with 4-D images (MSD Task01) or files "
-            f"{root / 'imagesTr'}/<case>_0000.nii.gz (nnU-Net). Correct DATA."
+            f"{root / 'imagesTr'}/<case>_0000.nii.gz (nnU-Net)."
         )
     return found

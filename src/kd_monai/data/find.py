@@ -56,6 +56,8 @@ def find_entries(
         found = find_brats_folder(path)
     else:
         found = find_datalist_json(path.absolute())
+    if path.is_dir() and found.problems and not found.entries:
+        found.problems[-1] += f" Correct {variable}."
     for entry in found.entries:
         found.problems += _missing_files(entry, modalities, with_label)
     return found

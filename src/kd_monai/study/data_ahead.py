@@ -12,6 +12,7 @@ from monai.bundle import ConfigParser
 from kd_monai.data import Datalist
 from kd_monai.study.launch import own_errors
 from kd_monai.study.methods import inner_folds_of
+from kd_monai.study.settings import has_place
 
 
 def read_datalist(files: Sequence[Path], overrides: Mapping[str, Any], **more: Any) -> Datalist:
@@ -27,7 +28,7 @@ def read_datalist(files: Sequence[Path], overrides: Mapping[str, Any], **more: A
     """
     parser = ConfigParser(ConfigParser.load_config_files([str(file) for file in files]))
     for target, value in overrides.items():
-        if target.split("#")[0] in parser:
+        if has_place(target, parser):
             parser[target] = value
     parser.update(more)
     with own_errors():
@@ -50,37 +51,35 @@ class Asked:
     files: tuple[Path, ...] = field(compare=False)
 
     @classmethod
-    def by(cls, student: Sequence[Path], overrides: Mapping[str, Any]) -> Self:
+    def by(cls, files: Sequence[Path], overrides: Mapping[str, Any]) -> Self:
         """What a student of these files and overrides asks for."""
-        config = {**ConfigParser.load_config_files([str(file) for file in student]), **overrides}
-        return cls(config["unlabelled"], inner_folds_of(config), tuple(student))
+        config = {**ConfigParser.load_config_files([str(file) for file in files]), **overrides}
+        return cls(config["unlabelled"], inner_folds_of(config), tuple(files))
 
 
-def check_ahead(
-    asked: Asked,
-    teacher: Sequence[Path],
-    overrides: Mapping[str, Any],
-    modalities: Sequence[str],
-    of_student: Mapping[str, Any] | None = None,
-    of_teacher: Mapping[str, Any] | None = None,
-) -> None:
-    """Read the data of a student that has unlabelled subjects, and of the inner teachers of a cross-fitted one.
-
-    The teacher of all training subjects is trained before them and looks at neither.
-
-    Args:
-        asked: by the student.
-        teacher: ``train.yaml`` and the overlays of its teacher.
-        overrides: configuration id -> value, of both.
-        modalities: what either network reads.
-        of_student, of_teacher: configuration id -> value, over them: a study's fold and number of subjects.
+def check_unlabelled(asked: Asked, overrides: Mapping[str, Any], modalities: Sequence[str]) -> None:
+    """Read the subjects without references that a student asks for.
 
     Raises:
-        DataError: an unlabelled subject is refused, or the training part does not fill the inner folds.
+        DataError: one is refused.
     """
-    names = list(modalities)
     if asked.unlabelled is not None:
-        read_datalist(asked.files, {**overrides, **(of_student or {})}, sample_modalities=names)
-    for fold in range(asked.inner_folds):
-        own = {**overrides, **(of_teacher or {})}
-        read_datalist(teacher, own, modalities=names, inner_fold=f"{fold}/{asked.inner_folds}")
+        read_datalist(asked.files, overrides, sample_modalities=list(modalities))
+
+
+def check_inner_folds(
+    folds: int, teacher: Sequence[Path], overrides: Mapping[str, Any], modalities: Sequence[str]
+) -> None:
+    """Read the data of the teachers that a cross-fitted student has beside that of all training subjects.
+
+    Args:
+        folds: inner folds; 0 for none.
+        teacher: ``train.yaml`` and the overlays of the teacher of all.
+        overrides: configuration id -> value, of that teacher.
+        modalities: what is read.
+
+    Raises:
+        DataError: the training part does not fill the inner folds.
+    """
+    for fold in range(folds):
+        read_datalist(teacher, overrides, modalities=list(modalities), inner_fold=f"{fold}/{folds}")

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import product
 
 from kd_monai.data import REST, Datalist
-from kd_monai.study.data_ahead import Asked, check_ahead, read_datalist
+from kd_monai.study.data_ahead import Asked, check_inner_folds, check_unlabelled, read_datalist
 from kd_monai.study.grid import Grid
 from kd_monai.study.launch import STUDENT, TEACHER
 from kd_monai.study.roles import configuration_files
-from kd_monai.study.variables import overrides_of
+from kd_monai.study.variables import overrides_of, settings_of
 
 
 def read_data(grid: Grid) -> tuple[Datalist, tuple[int, ...]]:
@@ -29,6 +28,9 @@ def read_data(grid: Grid) -> tuple[Datalist, tuple[int, ...]]:
     )
     largest = max((number for number in grid.n_subjects if number is not None), default=None)
     teacher, overrides = configuration_files(TEACHER, grid.given), overrides_of(grid.given)
+    of_teacher = overrides | settings_of(grid.given.teacher_set)
+    students = [name.replace("+", ",") for name in grid.methods if name != "baseline"]
+    asked = {Asked.by(configuration_files(STUDENT, grid.given, name), overrides) for name in students}
 
     def read(fold: int) -> Datalist:
         return read_datalist(teacher, overrides, modalities=modalities, fold=fold, n_subjects=largest)
@@ -37,11 +39,10 @@ def read_data(grid: Grid) -> tuple[Datalist, tuple[int, ...]]:
     folds = grid.folds or tuple(range(len(first.split["folds"])))
     for fold in folds[1:]:
         read(fold)
-    students = [name.replace("+", ",") for name in grid.methods if name != "baseline"]
-    asked = {Asked.by(configuration_files(STUDENT, grid.given, name), overrides) for name in students}
     for one, number, fold in product(asked, grid.n_subjects, folds):
-        # the rest of everybody is nobody
-        own = replace(one, unlabelled=None) if one.unlabelled == REST and number is None else one
-        of_teacher = {"fold": fold, "n_subjects": number if grid.teachers_share else None}
-        check_ahead(own, teacher, overrides, modalities, {"fold": fold, "n_subjects": number}, of_teacher)
+        if one.unlabelled != REST or number is not None:  # the rest of everybody is nobody
+            check_unlabelled(one, {**overrides, "fold": fold, "n_subjects": number}, modalities)
+    numbers = grid.n_subjects if grid.teachers_share else (None,)
+    for inner, number, fold in product({one.inner_folds for one in asked}, numbers, folds):
+        check_inner_folds(inner, teacher, {"fold": fold, "n_subjects": number, **of_teacher}, modalities)
     return first, folds

@@ -15,7 +15,7 @@ from kd_monai.brats import MODALITIES
 from kd_monai.phases import phase
 from kd_monai.study.beside import beside
 from kd_monai.study.compare import compare
-from kd_monai.study.data_ahead import Asked, check_ahead
+from kd_monai.study.data_ahead import Asked, check_inner_folds, check_unlabelled
 from kd_monai.study.evaluated_run import EvaluatedRun
 from kd_monai.study.launch import STUDENT, TEACHER, overlay, train, train_file
 from kd_monai.study.methods import check_heads, check_methods, inner_folds
@@ -40,6 +40,7 @@ def train_teachers(given: argparse.Namespace) -> list[RunFolder]:
 
     What is not there is trained.
     """
+    _check_data(given)
     whole = train_teacher(given)
     return [whole, *_train_inner_teachers(given, whole.path)]
 
@@ -58,11 +59,7 @@ def train_student(given: argparse.Namespace) -> RunFolder:
     """
     if given.method == "baseline":
         return train_baseline(given)
-    if not given.teacher:
-        read = {*given.modality.split("-"), *given.teacher_modalities.split("-")}
-        overrides = overrides_of(given)
-        asked = Asked.by(configuration_files(STUDENT, given, given.method), overrides)
-        check_ahead(asked, configuration_files(TEACHER, given), overrides, sorted(read))
+    _check_data(given, student=True)
     folder = str(given.teacher or train_teacher(given).path)
     if "," not in folder:
         folder = ",".join([folder, *(str(run.path) for run in _train_inner_teachers(given, Path(folder)))])
@@ -70,6 +67,24 @@ def train_student(given: argparse.Namespace) -> RunFolder:
     # of stacked files each names itself, and the last would win
     method = "-".join(Path(name).stem for name in given.method.split(","))
     return _train(STUDENT, files, given, {"modality": given.modality, "teacher": folder, "method": method})
+
+
+def _check_data(given: argparse.Namespace, student: bool = False) -> None:
+    """Refuse what the last run of a command would be refused for; misspelt variables first, for they cost least.
+
+    A teacher that is named may have other modalities and subjects: it and those of its inner folds see for themselves.
+    """
+    for bundle, method in ((TEACHER, ""), (STUDENT, given.method)):
+        _fitting(bundle, _overlays(bundle, given, method), given)
+    overrides = overrides_of(given)
+    asked = Asked.by(configuration_files(STUDENT, given, given.method), overrides)
+    if not given.teacher:
+        of_teacher = overrides | settings_of(given.teacher_set)
+        files = configuration_files(TEACHER, given)
+        check_inner_folds(asked.inner_folds, files, of_teacher, given.teacher_modalities.split("-"))
+    if student:
+        more = [] if given.teacher else given.teacher_modalities.split("-")
+        check_unlabelled(asked, overrides, sorted({*given.modality.split("-"), *more}))
 
 
 def _train_inner_teachers(given: argparse.Namespace, whole: Path) -> list[RunFolder]:
