@@ -45,7 +45,7 @@ def arms_of(group: Group) -> list[Arm]:
     pools = [pool for pool in group.pools if pool.role != "fixed_mask"]
     own = [pool for pool in pools if pool.role in ("baseline", "student")]
     arms = []
-    for modality in sorted({pool.modality for pool in own}, key=_place):
+    for modality in sorted({pool.modality for pool in own}, key=place):
         baselines, students = (
             [pool for pool in own if pool.role == role and pool.modality == modality]
             for role in ("baseline", "student")
@@ -61,7 +61,7 @@ def arms_of(group: Group) -> list[Arm]:
     return arms
 
 
-def _place(modality: str) -> tuple[int, list[int]]:
+def place(modality: str) -> tuple[int, list[int]]:
     """Single modalities first, in canonical order."""
     names = parse_modalities(modality)
     return len(names), [MODALITIES.index(name) for name in names]

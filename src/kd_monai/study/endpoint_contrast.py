@@ -86,7 +86,8 @@ def endpoint_contrast(arms: Sequence[Arm], metric: str = "dice") -> EndpointCont
 def differences_by_seed(arms: Sequence[Arm], metric: str = "dice") -> dict[str, float]:
     """Seed -> the endpoint's paired difference to the baselines in that seed's runs alone; empty with less than two.
 
-    An interval over subjects does not say what another training of the same network would have given.
+    An interval over subjects does not say what another training of the same network would have given. A seed that lacks
+    some of the subjects, or a metric, is left out.
 
     Args:
         arms: one per modality.
@@ -97,14 +98,15 @@ def differences_by_seed(arms: Sequence[Arm], metric: str = "dice") -> dict[str, 
         return {}
     seeds = set.intersection(*(set(pool.seeds) for pools in pairs for pool in pools))
     found = {}
-    for seed in sorted(seeds) if len(seeds) > 1 else ():
+    everyone = len(endpoint_values(pairs, metric)[0])
+    for seed in sorted(seeds):
         of_seed = [
             [pool_runs([run for run in pool.runs if run.record["seed"] == seed]) for pool in own] for own in pairs
         ]
         own, base = endpoint_values(of_seed, metric)
-        if len(own):
-            found[str(seed)] = endpoint(own - base)
-    return found
+        if len(own) == everyone and not np.isnan(difference := endpoint(own - base)):
+            found[str(seed)] = difference
+    return found if len(found) > 1 else {}
 
 
 def endpoint_values(networks: Sequence[Sequence[Pool]], metric: str = "dice") -> list[Values]:

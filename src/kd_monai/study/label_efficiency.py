@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from kd_monai.metrics import endpoint, endpoint_interval
-from kd_monai.study.arm import Arm, arms_of
+from kd_monai.study.arm import Arm, arms_of, place
 from kd_monai.study.endpoint_contrast import endpoint_values
 from kd_monai.study.evaluated_run import EvaluatedRun, records_by_key
 from kd_monai.study.group import Group
@@ -96,7 +96,7 @@ def efficiency_words(rows: pd.DataFrame) -> list[str]:
         fewer = known[_tried_on_fewer(known)]
         for modality, own in fewer.groupby("modality", sort=False):
             if modality == ALL or ALL not in set(fewer.modality):
-                every = ", ".join(name for name in fewer.modality.unique() if name != ALL)
+                every = ", ".join(sorted(set(fewer.modality) - {ALL}, key=place))
                 where = f"over {every} together" if modality == ALL else f"on {modality}"
                 words.append(f"{arm} {where}: {_needed(own)}")
         unknown = of_arm[of_arm.n_labelled.isna() & (of_arm.modality != ALL)]

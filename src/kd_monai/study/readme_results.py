@@ -45,7 +45,7 @@ def write_results(file: Path, results: str, out: Path) -> None:
     if not whole or len(own) != 1:
         raise ValueError(
             f"Results of {out} are written between the lines '<!-- study results: make report OUT={out} "
-            f"README={file.name} -->' and '{END}', which must stand in {file} once each and in this order. Add them "
+            f"README={file} -->' and '{END}', which must stand in {file} once each and in this order. Add them "
             "where the results belong."
         )
     ((_, begin, end),) = own

@@ -59,14 +59,15 @@ def all_first(modalities: Iterable[str]) -> list[str]:
 def endpoint_table(rows: pd.DataFrame, modality: str) -> Table:
     """The primary endpoint of every arm, on one modality or on ``all``; there one that lacks some says so."""
     found = rows[(rows.modality == modality) & (rows.metric == "dice") & (rows.region == ENDPOINT)]
+    widest = max(found.over, key=lambda over: len(over.split()), default="")
     cells = [
         [
-            _arm(row, found.over.iloc[0]), f"{100 * row['mean']:.1f}", interval(row, 100, 1),
+            _arm(row, widest), f"{100 * row['mean']:.1f}", interval(row, 100, 1),
             p_value(row["p_wilcoxon"]), p_value(row["p_holm"]), _counts(row), _gap(row), verdict(row),
         ]
         for row in found.to_dict("records")
     ]  # fmt: skip
-    over = f"{', '.join(found.over.iloc[0].split())} together" if modality == ALL and len(found) else modality
+    over = f"{', '.join(widest.split())} together" if modality == ALL and len(found) else modality
     return Table(
         f"Primary endpoint on {over}: Dice in %, difference to the baseline in points",
         ["Dice", "difference", "p", "p Holm", "+/-/=", "gap closed", ""],
@@ -78,7 +79,7 @@ def endpoint_table(rows: pd.DataFrame, modality: str) -> Table:
 
 
 def _arm(row: Row, over: str) -> str:
-    return row["arm"] if row["over"] == over else f"{row['arm']}, on {' and '.join(row['over'].split())} alone"
+    return row["arm"] if row["over"] == over else f"{row['arm']}, on {', '.join(row['over'].split())} alone"
 
 
 def interval(row: Row, scale: float, decimals: int, sign: str = "+") -> str:
