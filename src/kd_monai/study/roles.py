@@ -74,10 +74,12 @@ def _check_data(given: argparse.Namespace, student: bool = False) -> None:
 
     A teacher that is named may have other modalities and subjects: it and those of its inner folds see for themselves.
     """
-    for bundle, method in ((TEACHER, ""), (STUDENT, given.method)):
-        _fitting(bundle, _overlays(bundle, given, method), given)
     overrides = overrides_of(given)
     asked = Asked.by(configuration_files(STUDENT, given, given.method), overrides)
+    if asked.unlabelled is None and not asked.inner_folds:
+        return  # each run looks at the rest itself, first of all
+    for bundle, method in ((TEACHER, ""), (STUDENT, given.method)):
+        _fitting(bundle, _overlays(bundle, given, method), given)
     if not given.teacher:
         of_teacher = overrides | settings_of(given.teacher_set)
         files = configuration_files(TEACHER, given)
