@@ -1,6 +1,7 @@
 """Score finished runs on their test folds: one (--run), or all of a folder that have no scores yet (--out)."""
 
 import argparse
+import sys
 from pathlib import Path
 
 from kd_monai.study.command import run_command
@@ -27,9 +28,18 @@ def main() -> None:
             f"OUT must hold finished trainings; {given.out.resolve()} holds none. Train first (make student, with this "
             "OUT), or correct OUT."
         )
-    scored = [score(folder, overrides, given.force) for folder in folders]
+    scored, complaints = [], []
+    for folder in folders:
+        try:
+            scored.append(score(folder, overrides, given.force))
+        except (ValueError, OSError) as problem:  # of one run, for example of data that are elsewhere now
+            complaints.append(f"{folder.name} was not scored. {type(problem).__name__}: {problem}")
+    if complaints and not any(scored):
+        raise ValueError("\n".join(complaints))
     chosen = [path.parent for path in scored if path] if given.run else None
     print(NOTHING if not any(scored) else compare(given.out, runs=chosen).text)
+    if complaints:
+        sys.exit("\n" + "\n".join(complaints))
 
 
 if __name__ == "__main__":

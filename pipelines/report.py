@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from kd_monai.study.command import run_command
-from kd_monai.study.readme_results import write_results
+from kd_monai.study.readme_results import place_of, write_results
 from kd_monai.study.report import report
 
 
@@ -16,6 +16,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs"), help="folder of the runs (default %(default)s)")
     parser.add_argument("--readme", type=Path, help="also write the results into this Markdown file")
     options = parser.parse_args()
+    if options.readme:
+        place_of(options.readme, options.out)  # refused before a minute has gone by
     found = report(options.out)
     print(found.text)
     found.publish()

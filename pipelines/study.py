@@ -21,14 +21,19 @@ def main() -> None:
     out = Path(grid.given.out)
     ledger = Ledger(out, cells)
     outcome = run_cells(cells, ledger, make_runner(grid))
-    if outcome.finished:
-        print(compare_and_tell(out))
-    if any(cell.pipeline != "teacher" and ledger.state(cell.name) == "finished" for cell in cells):
-        found = report(out)
-        print(f"\n{found.text}")
-        found.publish()
+    try:
+        if outcome.finished:
+            print(compare_and_tell(out))
+        if any(cell.pipeline != "teacher" and ledger.state(cell.name) == "finished" for cell in cells):
+            found = report(out)
+            print(f"\n{found.text}")
+            found.publish()
+    finally:  # what failed is said whether or not the rest can be compared
+        if outcome.complaint:
+            sys.stdout.flush()
+            sys.stderr.write(f"\n{outcome.complaint}\n")
     if outcome.complaint:
-        sys.exit(f"\n{outcome.complaint}")
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
 from kd_monai.data.phantom import write_phantom
+from warm_python import WarmPython
 
 torch.set_num_threads(min(2, os.cpu_count() or 1))
 
@@ -41,3 +43,11 @@ def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # the first of several processes writes it for all
     folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "phantom"
     return write_phantom(folder, 8, spacing_mm=2, seed=0, progress=False)
+
+
+@pytest.fixture(scope="session")
+def warm_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmPython]:
+    """Where a test is not about how a process begins, a fork of this one saves ten seconds."""
+    made = WarmPython(tmp_path_factory.mktemp("warm"))
+    yield made
+    made.stop()

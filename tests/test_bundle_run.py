@@ -1,4 +1,7 @@
-"""`python -m monai.bundle run` from any folder: the same runs as the pipelines', bit for bit."""
+"""`python -m monai.bundle run` from any folder: the same runs as the pipelines', bit for bit.
+
+The first of them and the one that is killed are processes of their own, the others forks.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ from kd_monai.study.roles import train_student, train_teacher
 from kd_monai.study.run_folder import RunFolder
 from kd_monai.study.variables import read_variables
 from tiny import STUDENT, TEACHER, TINY, bundle_command, bundle_run, coarse, environment, metrics, variables, weights
+from warm_python import WarmPython
 
 pytestmark = pytest.mark.slow
 
@@ -58,12 +62,22 @@ def assert_same_weights(one: Path, other: Path) -> None:
     assert all(torch.equal(value, b[name]) for name, value in a.items())
 
 
-def test_student_is_the_pipelines(teacher: RunFolder, settings: dict[str, Any], data: Path, folder: Path) -> None:
+def test_student_is_the_pipelines(
+    teacher: RunFolder, settings: dict[str, Any], data: Path, folder: Path, warm_python: WarmPython
+) -> None:
     line = variables(data=str(data), out=str(folder / "pipeline"), teacher=str(teacher.path))
     student = train_student(read_variables(None, line))
     elsewhere = folder / "elsewhere"
     elsewhere.mkdir()
-    done = bundle_run(elsewhere, STUDENT, ["train.yaml"], **settings, teacher=teacher.path, output_dir="other_runs")
+    done = bundle_run(
+        elsewhere,
+        STUDENT,
+        ["train.yaml"],
+        **settings,
+        teacher=teacher.path,
+        output_dir="other_runs",
+        python=warm_python.program,
+    )
     assert done.returncode == 0, done.stdout
     run = elsewhere / "other_runs" / student.path.name
     assert json.loads((run / "run.json").read_text())["run_key"] == student.key
@@ -74,8 +88,8 @@ def test_student_is_the_pipelines(teacher: RunFolder, settings: dict[str, Any], 
     assert not any(path.name != "other_runs" for path in elsewhere.iterdir())
 
 
-def test_student_without_teacher_says_so(settings: dict[str, Any], tmp_path: Path) -> None:
-    done = bundle_run(tmp_path, STUDENT, ["train.yaml"], **settings)
+def test_student_without_teacher_says_so(settings: dict[str, Any], tmp_path: Path, warm_python: WarmPython) -> None:
+    done = bundle_run(tmp_path, STUDENT, ["train.yaml"], **settings, python=warm_python.program)
     assert done.returncode != 0
     assert (
         "A student needs a trained teacher and none is named: give its run folder as `--teacher FOLDER`" in done.stdout
@@ -93,24 +107,33 @@ def test_no_epochs_are_refused_before_anything_is_cached(
     assert not list(tmp_path.rglob("run.json"))
 
 
-def test_finished_run_says_so(baseline: Path, settings: dict[str, Any], folder: Path) -> None:
+def test_finished_run_says_so(baseline: Path, settings: dict[str, Any], folder: Path, warm_python: WarmPython) -> None:
     before = (baseline / "model.pt").stat().st_mtime_ns
-    done = bundle_run(folder, STUDENT, ["train.yaml", "methods/baseline.yaml"], **settings, output_dir="runs")
+    done = bundle_run(
+        folder,
+        STUDENT,
+        ["train.yaml", "methods/baseline.yaml"],
+        **settings,
+        output_dir="runs",
+        python=warm_python.program,
+    )
     assert done.returncode == 0, done.stdout
     assert f"Finished already: {baseline}" in done.stdout
     assert (baseline / "model.pt").stat().st_mtime_ns == before
 
 
-def test_evaluation_is_the_pipelines(baseline: Path, folder: Path, tmp_path: Path) -> None:
+def test_evaluation_is_the_pipelines(baseline: Path, folder: Path, tmp_path: Path, warm_python: WarmPython) -> None:
     files = ["train.yaml", baseline / "config.yaml", "evaluate.yaml"]
-    done = bundle_run(tmp_path, STUDENT, files, run_dir=baseline, device="cpu")
+    done = bundle_run(tmp_path, STUDENT, files, run_dir=baseline, device="cpu", python=warm_python.program)
     assert done.returncode == 0, done.stdout
     cases = (baseline / "cases.csv").read_bytes()
     (baseline / "cases.csv").unlink()
     assert evaluate(STUDENT, baseline, {"device": "cpu"}).read_bytes() == cases
 
 
-def test_killed_run_ends_as_if_nothing_had_happened(settings: dict[str, Any], tmp_path: Path) -> None:
+def test_killed_run_ends_as_if_nothing_had_happened(
+    settings: dict[str, Any], tmp_path: Path, warm_python: WarmPython
+) -> None:
     longer = {**settings, "epochs": 3, "steps_per_epoch": 4, "val_every": 1}
     undisturbed = train(TEACHER, [], {**longer, "output_dir": str(tmp_path / "undisturbed")})
     command = bundle_command(TEACHER, ["train.yaml"], **longer, output_dir="killed")
@@ -125,7 +148,7 @@ def test_killed_run_ends_as_if_nothing_had_happened(settings: dict[str, Any], tm
         process.send_signal(signal.SIGKILL)
         process.wait()
     assert json.loads((run / "run.json").read_text())["status"] == "RUNNING"
-    done = bundle_run(tmp_path, TEACHER, ["train.yaml"], **longer, output_dir="killed")
+    done = bundle_run(tmp_path, TEACHER, ["train.yaml"], **longer, output_dir="killed", python=warm_python.program)
     assert done.returncode == 0, done.stdout
     assert f"Continuing {run}" in done.stdout
     assert "Continuing after epoch 1" in done.stdout

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tiny import coarse
+from warm_python import WarmPython
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = [
@@ -30,6 +31,8 @@ NOT_RUN = {
     "make test": "these are the tests",
     "TORCH_INDEX_URL=https://download.pytorch.org/whl/cpu make install": "it downloads torch from another index",
 }
+PROCESSES = "pipelines/demo.py | pipelines/serve.py | -c"
+"""What is run by a Python of its own: the first command, and one that is stopped by signals."""
 VERBS = {
     "make phantom SUBJECTS=1": (),
     "make teacher": (),
@@ -44,8 +47,8 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def environment(out: Path, phantom: Path) -> dict[str, str]:
-    """Variables that shorten every verb; the environment that runs the tests stands in for .venv.
+def environment(out: Path, phantom: Path, warm_python: WarmPython) -> dict[str, str]:
+    """Variables that shorten every verb; the environment that runs the tests stands in for .venv, forks for processes.
 
     The phantom is there, at 4 mm: to score what a few steps have taught costs eight times less. `make phantom` writes
     one of its own.
@@ -56,7 +59,8 @@ def environment(out: Path, phantom: Path) -> dict[str, str]:
     python = venv / "bin" / "python"
     python.parent.mkdir(parents=True)
     # not a link: an interpreter looks for its packages beside the path by which it was called
-    python.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
+    itself, fork = shlex.quote(sys.executable), shlex.quote(str(warm_python.program))
+    python.write_text(f'#!/bin/sh\ncase "$1" in {PROCESSES}) exec {itself} "$@" ;; esac\nexec {fork} "$@"\n')
     python.chmod(0o755)
     (venv / ".installed").touch()
     return {
@@ -88,7 +92,7 @@ def real(out: Path) -> Path | None:
     return coarse(out / "fine", out / "real")
 
 
-def filled_in(command: str, out: Path, real: Path | None) -> str:
+def filled_in(command: str, environment: dict[str, str], out: Path, real: Path | None) -> str:
     """README's placeholders as paths of this test."""
     phantom = out / "phantom"
     runs = {
@@ -109,7 +113,7 @@ def filled_in(command: str, out: Path, real: Path | None) -> str:
         "t1ce.nii.gz": image,
         "BUNDLE": student / "bundle",
         "--output_dir predictions": f"--output_dir {out / 'bundle_predictions'}",
-        ".venv/bin/python": sys.executable,
+        ".venv/bin/python": environment["VENV"] + "/bin/python",
         "--dataset_dir DATA --teacher RUN": f"--dataset_dir {phantom} --teacher {teacher} "
         f"--output_dir {out / 'bundle_runs'} --epochs 1 --n_subjects 4 "
         + " ".join(f"--{name} {value}" for name, value in SHORTER.items()),
@@ -129,7 +133,7 @@ def test_readme_has_commands() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("command", [command for command in COMMANDS if command not in NOT_RUN])
 def test_command_runs(command: str, environment: dict[str, str], out: Path, real: Path | None) -> None:
-    command = filled_in(command, out, real)
+    command = filled_in(command, environment, out, real)
     if command == "make mlflow":
         assert_serves(command, environment)
         return

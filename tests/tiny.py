@@ -84,10 +84,12 @@ def bundle_command(bundle: Path, files: list[str | Path], **overrides: Any) -> l
     return line + [part for name, value in overrides.items() for part in (f"--{name}", str(value))]
 
 
-def bundle_run(cwd: Path, bundle: Path, files: list[str | Path], **overrides: Any) -> subprocess.CompletedProcess[str]:
+def bundle_run(
+    cwd: Path, bundle: Path, files: list[str | Path], python: str | Path = sys.executable, **overrides: Any
+) -> subprocess.CompletedProcess[str]:
     """The same in a process of its own, with as many threads as this one; output and errors together."""
     return subprocess.run(
-        [sys.executable, *bundle_command(bundle, files, **overrides)],
+        [python, *bundle_command(bundle, files, **overrides)],
         cwd=cwd,
         env=environment(),
         stdout=subprocess.PIPE,

@@ -11,11 +11,12 @@ import torch
 from ignite.engine import Events
 from monai.engines import SupervisedTrainer
 from monai.engines.utils import IterationEvents
-from monai.networks.nets import BasicUNet
+from monai.networks.nets import BasicUNet, SegResNet
 from scipy.special import expit
 from torch import nn
 
 from kd_monai.handlers import EpochSeedHandler, FrozenTeacher, NaNLossError, PrepareBatch, RaiseOnNaN, TeacherHandler
+from kd_monai.handlers.dry_run import dry_run
 from kd_monai.inferers import AutocastInferer
 from kd_monai.losses import DistillationLoss, LatentKL, SegmentationLoss, SoftDiceBCE
 from kd_monai.networks import LabelsHead, MeanNetwork, OpenVINOForward, RegionsHead, openvino_is_installed
@@ -49,30 +50,44 @@ def kdnet_terms(weight: float = 1.0) -> dict:
 
 
 class Setup:
-    """A trainer with a teacher of all four modalities and a student of T1ce."""
+    """A trainer with a teacher of all four modalities and a student of T1ce, unless they read others."""
 
     def __init__(
-        self, terms: dict | None, *, teacher: nn.Module | None = None, dropout: float = 0.0, epochs: int = 2
+        self,
+        terms: dict | None,
+        *,
+        teacher: nn.Module | None = None,
+        dropout: float = 0.0,
+        epochs: int = 2,
+        reads: tuple[list[str], list[str]] = (MODALITIES, ["t1ce"]),
+        built: bool = False,
     ) -> None:
         torch.manual_seed(0)
-        self.student = network(1, dropout=dropout)
-        self.teacher = teacher or network(4)
+        of_teacher, of_student = reads
+        self.student = network(len(of_student), dropout=dropout)
+        self.teacher = teacher or network(len(of_teacher))
         self.loss = DistillationLoss(SegmentationLoss(RegionsHead()), 1.0, terms)
+        if built:
+            layers = self.loss.layers
+            self.loss.build(
+                teacher=dry_run(self.teacher, RegionsHead(), layers[0], len(of_teacher), ROI),
+                student=dry_run(self.student, RegionsHead(), layers[1], len(of_student), ROI),
+            )
         self.trainer = SupervisedTrainer(
             device="cpu",
             max_epochs=epochs,
             train_data_loader=batches(),
             network=self.student,
-            optimizer=torch.optim.Adam(self.student.parameters(), 1e-2),
+            optimizer=torch.optim.Adam([*self.student.parameters(), *self.loss.parameters()], 1e-2),
             loss_function=self.loss,
             inferer=AutocastInferer("cpu", "fp32"),
-            prepare_batch=PrepareBatch(MODALITIES, ["t1ce"]),
+            prepare_batch=PrepareBatch(MODALITIES, of_student),
             decollate=False,
             train_handlers=[EpochSeedHandler(0), RaiseOnNaN()],
         )
         if terms:
             self.handler = TeacherHandler(
-                self.teacher, RegionsHead(), RegionsHead(), self.loss, MODALITIES, MODALITIES, ["t1ce"],
+                self.teacher, RegionsHead(), RegionsHead(), self.loss, MODALITIES, of_teacher, of_student,
                 AutocastInferer("cpu", "fp32"), ROI,
             )  # fmt: skip
             self.handler.attach(self.trainer)
@@ -112,6 +127,44 @@ def test_teacher_and_student_see_the_same_patch(kdnet: Setup) -> None:
 
     kdnet.trainer.run()
     assert seen == [True] * 4
+
+
+@pytest.mark.parametrize(
+    ("of_teacher", "of_student"),
+    [(MODALITIES, ["t1", "t2"]), (["t1", "t1ce", "t2"], ["flair"]), (["flair"], ["flair"])],
+    ids=["4 to 2", "3 to 1", "1 to 1"],
+)
+def test_each_reads_its_own_modalities_of_one_patch(of_teacher: list[str], of_student: list[str]) -> None:
+    setup = Setup(kdnet_terms(), epochs=1, reads=(of_teacher, of_student))
+    before, seen = copy.deepcopy(setup.student.state_dict()), []
+
+    @setup.trainer.on(IterationEvents.FORWARD_COMPLETED)
+    def look(engine) -> None:
+        student, teacher, batch = setup.loss._slot
+        image = engine.state.batch["image"]
+        for read, names in ((batch.teacher_image, of_teacher), (batch.student_image, of_student)):
+            seen.append(torch.equal(read, image[:, [MODALITIES.index(name) for name in names]]))
+        with torch.no_grad():
+            torch.testing.assert_close(teacher.logits, setup.teacher(batch.teacher_image))
+        assert torch.equal(student.logits, engine.state.output["pred"])
+
+    setup.trainer.run()
+    assert seen == [True] * 4
+    assert not all(torch.equal(value, before[name]) for name, value in setup.student.state_dict().items())
+
+
+def test_a_teacher_of_another_architecture_teaches_outputs_and_through_an_adapter_features() -> None:
+    teacher = SegResNet(3, init_filters=8, in_channels=4, out_channels=3, blocks_down=(1, 1, 1), blocks_up=(1, 1))
+    latent = LatentKL(teacher_layer="down_layers.2", student_layer="down_4", adapter=True)
+    setup = Setup(
+        {**kdnet_terms(), "latent_kl": {"weight": 1.0, "term": latent}}, teacher=teacher, epochs=1, built=True
+    )
+    before = copy.deepcopy([latent.adapter.state_dict(), setup.student.state_dict(), teacher.state_dict()])
+    setup.trainer.run()
+    after = [latent.adapter.state_dict(), setup.student.state_dict(), teacher.state_dict()]
+    moved = [any(not torch.equal(a[name], b[name]) for name in a) for a, b in zip(before, after, strict=True)]
+    assert moved == [True, True, False]
+    assert setup.loss.named.keys() == {"segmentation", "soft_dice_bce", "latent_kl"}
 
 
 def test_progress_rises_from_zero(kdnet: Setup) -> None:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 import torch
-from output_facts import HEADS, gradient_reaches_the_student_alone, is_fp32_inside_autocast
+from output_facts import (
+    HEADS,
+    gradient_reaches_the_student_alone,
+    is_finite_where_outputs_saturate_and_regions_are_empty,
+    is_fp32_inside_autocast,
+    is_invariant_to_splitting,
+    logits,
+    value,
+)
 from sklearn.metrics import log_loss
 
 from kd_monai.losses import SoftDiceBCE, soft_dice_bce
@@ -80,6 +88,15 @@ def test_empty_region_gives_zero_and_finite_gradients() -> None:
 def test_gradient_reaches_the_student_and_not_the_teacher_and_stays_fp32_inside_autocast(head) -> None:
     gradient_reaches_the_student_alone(SoftDiceBCE(), head)
     is_fp32_inside_autocast(SoftDiceBCE(), head)
+
+
+@pytest.mark.parametrize("head", HEADS, ids=lambda head: head.name)
+def test_of_outputs_too_equality_is_best_samples_are_apart_and_nothing_overflows(head) -> None:
+    term, teacher = SoftDiceBCE(), logits(head, 0)
+    least = value(term, head, teacher, teacher)
+    assert all((value(term, head, teacher, logits(head, seed)) > least).all() for seed in range(1, 6))
+    is_invariant_to_splitting(term, head)
+    is_finite_where_outputs_saturate_and_regions_are_empty(term, head)
 
 
 def test_a_high_temperature_flattens_both() -> None:

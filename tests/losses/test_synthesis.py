@@ -85,8 +85,12 @@ def test_fp32_inside_autocast() -> None:
 
 
 def test_features_and_images_of_zeros_are_finite() -> None:
-    got = value(built(), torch.zeros_like(STUDENT), torch.zeros_like(IMAGE))
+    student = torch.zeros_like(STUDENT).requires_grad_()
+    got = value(built(), student, torch.zeros_like(IMAGE))
+    got.sum().backward()
     assert got.isfinite().all()
+    assert student.grad is not None
+    assert student.grad.isfinite().all()
 
 
 def test_another_number_of_modalities_is_refused_with_the_remedy() -> None:

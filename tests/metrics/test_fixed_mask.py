@@ -30,10 +30,8 @@ def test_no_threshold_of_the_mean_map_has_a_better_mean_dice(seed: int) -> None:
     mean_map = labels.mean(axis=0)
 
     def mean_dice(candidate: NDArray[np.bool_], r: int) -> float:
-        masks = np.broadcast_to(candidate, (3, *SHAPE))
-        return float(
-            np.mean([region_scores(masks, label, (1, 1, 1))["dice"][("TC", "WT", "ET")[r]] for label in labels])
-        )
+        both, sizes = (candidate & labels[:, r]).sum((1, 2, 3)), candidate.sum() + labels[:, r].sum((1, 2, 3))
+        return float(np.where(sizes == 0, 1.0, 2 * both / np.maximum(sizes, 1)).mean())
 
     for r in range(3):
         best = max(mean_dice(mean_map[r] >= level, r) for level in [*np.unique(mean_map[r]), 2.0])

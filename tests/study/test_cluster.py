@@ -1,8 +1,9 @@
-"""Cells as jobs, with submitit's local executor; scripts of a few lines stand in for trainings."""
+"""Cells as jobs, with submitit's local executor; but for one study, scripts of a few lines stand in for trainings."""
 
 from __future__ import annotations
 
 import builtins
+import json
 import os
 import signal
 import time
@@ -12,7 +13,9 @@ from typing import Any
 
 import pytest
 
+from kd_monai.study import report as module
 from kd_monai.study.cluster import CellJob, Jobs
+from tiny import TINY, coarse, pipeline
 
 SCRIPT = """
 import os, sys, time
@@ -60,6 +63,27 @@ def test_a_jobs_exit_status_and_log_are_its_commands_and_a_stop_ends_what_runs(
     jobs.stop()
     assert job.done()
     assert "OMP_NUM_THREADS" not in os.environ
+
+
+@pytest.mark.slow
+def test_a_grid_runs_as_submitits_jobs_and_ends_with_its_report(
+    phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setattr(module, "draw_figures", lambda *_: [])
+    given = {
+        "data": coarse(phantom, tmp_path / "data", slice(None, None, 2)), "out": tmp_path / "out", "fold": 0,
+        "folds": 2, "methods": "baseline", "modalities": "t1ce", "epochs": 1, "device": "cpu", "scheduler": "submitit",
+    }  # fmt: skip
+    tiny = {name: TINY[name] for name in ("steps_per_epoch", "roi_size", "width", "spacing_mm", "overlap")}
+    line = [part for name, value in given.items() for part in (f"--{name}", str(value))]
+    line += [part for name, value in tiny.items() for part in ("--set", f"{name}={value}")]
+    assert pipeline("study", line, monkeypatch) == 0
+    assert "baseline t1ce" in capsys.readouterr().out
+    (cell,) = json.loads((tmp_path / "out" / "study.json").read_text())["cells"].values()
+    assert cell["state"] == "finished"
+    assert (tmp_path / "out" / cell["run"] / "cases.csv").is_file()
+    assert list((tmp_path / "out").rglob("*_submitted.pkl"))  # submitit's own
 
 
 def test_a_job_that_ran_out_of_time_is_queued_again_with_its_command() -> None:

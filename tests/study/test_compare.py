@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import runpy
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,7 @@ from kd_monai.metrics import (
 )
 from kd_monai.study.compare import compare
 from kd_monai.study.comparison_rows import parent_metrics
-from tiny import pipeline
+from tiny import PIPELINES, pipeline
 
 Write = Callable[..., Path]
 LIFT = {"teacher": 0.2, "baseline": 0.0, "student": 0.05, "fixed_mask": -0.4}
@@ -445,3 +447,21 @@ def test_runs_that_were_chosen_leave_the_file_of_the_whole_folder_alone(tmp_path
     first = (tmp_path / "comparison.csv").read_bytes()
     compare(tmp_path, runs=[student])
     assert (tmp_path / "comparison.csv").read_bytes() == first
+
+
+def test_one_run_that_cannot_be_scored_leaves_the_others(
+    tmp_path: Path, write: Write, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good, bad = write("student"), tmp_path / "gone"
+
+    def score(folder: Path, *_: Any) -> Path:
+        if folder == bad:
+            raise ValueError("its data are not there. Correct DATA.")
+        return folder / "cases.csv"
+
+    monkeypatch.setattr("kd_monai.study.run_bundle.finished_runs", lambda out: [bad, good])
+    monkeypatch.setattr("kd_monai.study.score.score", score)
+    monkeypatch.setattr(sys, "argv", ["evaluate.py", "--out", str(tmp_path)])
+    with pytest.raises(SystemExit, match=r"gone was not scored\. ValueError: its data are not there\. Correct DATA\."):
+        runpy.run_path(str(PIPELINES / "evaluate.py"), run_name="__main__")
+    assert "student kdnet" in capsys.readouterr().out

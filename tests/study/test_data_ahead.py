@@ -71,10 +71,18 @@ def test_settings_of_the_teacher_alone_count_for_its_inner_folds(line: list[str]
 def test_a_setting_of_another_methods_term_is_passed_over(line: list[str], tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
-    several = [*line, "--methods", "finetune,hinton,kdnet", "--set", "terms#latent_kl#weight=5", "--fold", "0"]
-    assert read_data(read_grid(None, several))[1] == (0,)
+    several = ["--set", "terms#latent_kl#weight=5", "--fold", "0"]
+    assert read_data(read_grid(None, [*line, *several, "--methods", "finetune,hinton,kdnet"]))[1] == (0,)
     with pytest.raises(DataError, match="UNLABELLED"):  # and not of the setting
-        read_data(read_grid(None, [*several, "--unlabelled", str(empty)]))
+        read_data(read_grid(None, [*line, *several, "--methods", "hinton,kdnet", "--unlabelled", str(empty)]))
+
+
+def test_a_method_that_learns_nothing_of_unlabelled_subjects_is_refused(line: list[str], phantom: Path) -> None:
+    wrong = ["--n-subjects", "3", "--unlabelled", "rest"]
+    with pytest.raises(ValueError, match=r"through a method's terms; finetune has none"):
+        roles.train_student(read_variables(None, [*line, *wrong, "--method", "finetune"]))
+    with pytest.raises(ValueError, match=r"through a method's terms; finetune has none"):
+        read_data(read_grid(None, [*line, *wrong, "--methods", "baseline,hinton,finetune"]))
 
 
 def test_a_methods_file_may_ask_for_cross_fitted_teachers_and_a_baseline_for_nothing(
@@ -95,3 +103,9 @@ def test_what_is_misspelt_is_refused_before_data_are_read(line: list[str], monke
     for wrong in (["--set", "learning_rat=1"], ["--teacher-set", "widht=1"], ["--method", "standardized"]):
         with pytest.raises(ValueError, match=r"learning_rat|widht|SET=head=labels"):
             roles.train_student(read_variables(None, [*line, "--teachers", "crossfit", *wrong]))
+
+
+@pytest.mark.parametrize("wrong", ["1", "abc", "2.5"])
+def test_a_number_of_inner_folds_that_is_none_is_refused(wrong: str, line: list[str]) -> None:
+    with pytest.raises(ValueError, match="`inner_folds` must be a whole number, at least 2"):
+        roles.train_student(read_variables(None, [*line, "--teachers", "crossfit", "--set", f"inner_folds={wrong}"]))

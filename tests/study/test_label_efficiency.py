@@ -73,6 +73,43 @@ def test_bars_of_the_figure_are_the_intervals_of_the_differences(tmp_path: Path)
     )
 
 
+def test_one_number_of_labels_is_a_point_with_its_interval(tmp_path: Path) -> None:
+    write_run(tmp_path, "teacher", n_subjects=4, run_key="teacher-4")
+    write_arms(tmp_path, (4,), teacher_key="teacher-4")
+    write_run(tmp_path, "baseline")
+    rows = efficiency(tmp_path)
+    figure = efficiency_figure(rows, "")
+    assert figure is not None
+    (axis,) = figure.axes
+    own = rows[rows.role == "student"].iloc[0]
+    drawn = {line.get_label(): line.get_xydata() for line in axis.lines}
+    x, y = drawn["kdnet"][0]
+    assert drawn["kdnet"].shape == (1, 2)
+    assert (x, y) == pytest.approx((4, 100 * own["mean"]), abs=0.5)
+    # the dotted line of a student that matches stands below its own marker
+    (dotted,) = (part.get_segments()[0] for part in axis.collections[1:])
+    assert own["diff"] >= 0
+    assert dotted[:, 0].tolist() == [x, x]
+    assert dotted[1, 1] == y
+
+
+def test_settings_that_differ_under_one_number_alone_keep_their_names_under_all(tmp_path: Path) -> None:
+    for n in (None, 4):
+        write_run(tmp_path, "teacher", n_subjects=n, run_key=f"teacher-{n}")
+        write_run(tmp_path, "baseline", n_subjects=n)
+    for unlabelled in (None, "rest"):
+        write_run(tmp_path, "kdnet", n_subjects=4, teacher_key="teacher-4", unlabelled=unlabelled)
+    write_run(tmp_path, "kdnet", teacher_key="teacher-None")
+    rows = efficiency(tmp_path)
+    own = rows[rows.role == "student"]
+    assert {arm: sorted(map(str, of_arm.n_subjects)) for arm, of_arm in own.groupby("arm")} == {
+        f"kdnet (unlabelled={value})": ["4", "all"] for value in (None, "rest")
+    }
+    figure = efficiency_figure(rows, "")
+    assert figure is not None
+    assert [len(line.get_xdata()) for line in figure.axes[0].lines if line.get_label().startswith("kdnet")] == [2, 2]
+
+
 def test_labels_of_cross_fitted_teachers_without_scores_count(tmp_path: Path) -> None:
     whole = write_run(tmp_path, "teacher", n_subjects=10, run_key="whole")
     inner = write_run(tmp_path, "teacher", n_subjects=10, run_key="inner", n_train=6, inner_fold="0/2")

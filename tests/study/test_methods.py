@@ -10,7 +10,7 @@ import yaml
 from monai.bundle import ConfigParser
 
 from kd_monai.study.launch import STUDENT, overlay
-from kd_monai.study.methods import check_heads, check_methods, heads_needed
+from kd_monai.study.methods import check_heads, heads_needed, stack
 
 BASE = STUDENT / "configs" / "train.yaml"
 SHIPPED = sorted((STUDENT / "configs" / "methods").glob("*.yaml"))
@@ -30,7 +30,7 @@ def added(*names: str) -> dict:
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_every_shipped_method_stands_alone(path: Path) -> None:
-    check_methods(BASE, [path])
+    stack(BASE, [path])
 
 
 def test_every_shipped_method_has_a_paragraph_of_six_parts_on_the_methods_page() -> None:
@@ -44,46 +44,70 @@ def test_every_shipped_method_has_a_paragraph_of_six_parts_on_the_methods_page()
 def test_terms_of_different_names_stack_and_monai_merges_them(tmp_path: Path) -> None:
     files = [overlay(STUDENT, "method", "kdnet"), method(tmp_path, "one", **added("attention"))]
     files.append(method(tmp_path, "two", **added("pairwise")))
-    check_methods(BASE, files)
+    assert stack(BASE, files) == files
     merged = ConfigParser.load_config_files([BASE, *files])
     assert list(merged["terms"]) == ["soft_dice_bce", "latent_kl", "attention", "pairwise"]
 
 
+@pytest.mark.parametrize("first", ["kdnet", "hinton"])
+def test_a_shipped_method_lends_its_terms_to_the_one_before_it(first: str) -> None:
+    files = [overlay(STUDENT, "method", name) for name in (first, "boundary", "attention")]
+    base, alone, *lent = (ConfigParser.load_config_file(file) for file in (BASE, *files))
+    stacked = stack(BASE, files)
+    merged = ConfigParser.load_config_files([BASE, *stacked])
+    assert merged["terms"] == {**alone.get("terms", base["terms"]), **lent[0]["terms"], **lent[1]["terms"]}
+    assert merged["segmentation_weight"] == {**base, **alone}["segmentation_weight"] != lent[0]["segmentation_weight"]
+    assert [path.stem for path in stacked] == [first, "boundary", "attention"]
+
+
+def test_what_a_method_of_the_users_sets_beside_its_terms_reaches_the_stack(tmp_path: Path) -> None:
+    mine = method(tmp_path, "mine", terms={"kl": TERM}, teachers="crossfit")
+    merged = ConfigParser.load_config_files([BASE, *stack(BASE, [overlay(STUDENT, "method", "kdnet"), mine])])
+    assert merged["teachers"] == "crossfit"
+    assert {"kl", "latent_kl"} < merged["terms"].keys()
+
+
+def test_a_method_of_the_bases_terms_comes_first() -> None:
+    files = [overlay(STUDENT, "method", name) for name in ("hinton", "kdnet")]
+    with pytest.raises(ValueError, match=r"kdnet\.yaml has those of train\.yaml alone.*METHOD=kdnet,\.\.\."):
+        stack(BASE, files)
+
+
 def test_a_term_that_the_base_has_may_not_be_defined_again(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"'latent_kl' stands in .*train\.yaml and in .*one\.yaml"):
-        check_methods(BASE, [method(tmp_path, "one", **added("latent_kl"))])
+        stack(BASE, [method(tmp_path, "one", **added("latent_kl"))])
 
 
 def test_two_files_may_not_define_one_term(tmp_path: Path) -> None:
     files = [method(tmp_path, "one", **added("pairwise")), method(tmp_path, "two", **added("pairwise"))]
     with pytest.raises(ValueError, match=r"'pairwise' stands in .*one\.yaml and in .*two\.yaml"):
-        check_methods(BASE, files)
+        stack(BASE, files)
 
 
 def test_the_first_may_replace_all_terms_or_change_one(tmp_path: Path) -> None:
-    check_methods(BASE, [method(tmp_path, "one", terms={"latent_kl": TERM}), method(tmp_path, "two", **added("kl"))])
-    check_methods(BASE, [method(tmp_path, "one", **{"terms#latent_kl#weight": 5.0})])
+    stack(BASE, [method(tmp_path, "one", terms={"latent_kl": TERM}), method(tmp_path, "two", **added("kl"))])
+    stack(BASE, [method(tmp_path, "one", **{"terms#latent_kl#weight": 5.0})])
 
 
-@pytest.mark.parametrize("key", ["terms", "terms#latent_kl#weight", "terms::latent_kl", "+terms#latent_kl"])
-def test_a_later_one_may_not_replace_what_others_say(key: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("key", ["terms#latent_kl#weight", "terms::latent_kl", "+terms#latent_kl"])
+def test_a_later_one_may_not_change_what_others_say(key: str, tmp_path: Path) -> None:
     """Repeating a key in a stacked overlay silently overwrites it."""
     files = [method(tmp_path, "one", **added("pairwise")), method(tmp_path, "two", **{key: {"a": 1}})]
     with pytest.raises(ValueError, match=r"adds its terms under '\+terms:'; .*two\.yaml.*METHOD=two"):
-        check_methods(BASE, files)
+        stack(BASE, files)
 
 
 def test_one_file_sets_the_segmentation_weight(tmp_path: Path) -> None:
-    one, two = (method(tmp_path, name, segmentation_weight=0.5) for name in ("one", "two"))
-    check_methods(BASE, [one, method(tmp_path, "three", **added("kl"))])
+    one, two = (method(tmp_path, name, segmentation_weight=0.5, **added(name)) for name in ("one", "two"))
+    stack(BASE, [one, method(tmp_path, "three", **added("kl"))])
     with pytest.raises(ValueError, match=r"segmentation weight; got .*one\.yaml, .*two\.yaml"):
-        check_methods(BASE, [one, two])
+        stack(BASE, [one, two])
 
 
 @pytest.mark.parametrize("names", ["baseline,kdnet", "kdnet,baseline"])
 def test_the_baseline_stands_alone(names: str) -> None:
     with pytest.raises(ValueError, match="stands alone; got " + names.replace(",", ", ")):
-        check_methods(BASE, [overlay(STUDENT, "method", name) for name in names.split(",")])
+        stack(BASE, [overlay(STUDENT, "method", name) for name in names.split(",")])
 
 
 def test_an_unknown_name_is_refused_with_those_there_are() -> None:

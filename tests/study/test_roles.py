@@ -65,9 +65,13 @@ def test_a_student_without_a_teacher_trains_it_first_with_the_same_data_split_an
     }  # fmt: skip
 
 
+ADAPTER = "terms#latent_kl#term#adapter=true"
+
+
 def test_a_teacher_may_have_a_network_and_settings_of_its_own(launches: Launches) -> None:
     variables = given(
-        "--network", "dynunet", "--teacher-network", "segresnet", "--set", "width=4", "--teacher-set", "width=16"
+        "--network", "dynunet", "--teacher-network", "segresnet", "--set", "width=4", "--teacher-set", "width=16",
+        "--set", ADAPTER,
     )  # fmt: skip
     for train in (roles.train_student, roles.train_baseline):
         train(variables)
@@ -77,7 +81,7 @@ def test_a_teacher_may_have_a_network_and_settings_of_its_own(launches: Launches
         (STUDENT, ["quick", "dynunet", "baseline"], 4),
     ]
     launches.calls.clear()
-    roles.train_student(given("--teacher-network", "segresnet"))
+    roles.train_student(given("--teacher-network", "segresnet", "--set", ADAPTER))
     assert [files for _, files, _ in launches.calls] == [["quick", "segresnet"], ["quick", "kdnet"]]
 
 

@@ -64,9 +64,10 @@ def gradient_penalty(network: nn.Module, image: Tensor, regions: Tensor) -> Tens
 class Holistic(nn.Module):
     """``D(x, p_t) - D(x, p_s)``: what the critic still sees between the two segmentations of the student's image.
 
-    0 at equality. The critic D (a `Critic`, stepped before) is taught ``D(x, p_s) - D(x, p_t) + penalty * (|grad D| -
-    1)^2``, the gradient taken between the two segmentations, at shares of a fixed sequence in place of random ones. It
-    sees probabilities of TC, WT and ET, so that teacher and student may have different heads.
+    0 at equality, which is no minimum: a student that the critic takes for better than the teacher has less. The critic
+    D (a `Critic`, stepped before) is taught ``D(x, p_s) - D(x, p_t) + penalty * (|grad D| - 1)^2``, the gradient taken
+    between the two segmentations, at shares of a fixed sequence in place of random ones. It sees probabilities of TC,
+    WT and ET, so that teacher and student may have different heads.
 
     Args:
         image_channels: modalities that the student reads.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pandas as pd
+
 from kd_monai.brats import MODALITIES, parse_modalities
 from kd_monai.study.contrast import baseline_of, teacher_of
 from kd_monai.study.group import Group
@@ -59,6 +61,24 @@ def arms_of(group: Group) -> list[Arm]:
             Arm(_name(pool), modality, pool, baseline_of(pool, pools), teacher_of(pool, pools)) for pool in students
         ]
     return arms
+
+
+def over_numbers(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows of groups that differ in the number of training subjects alone, with names that hold over all of them.
+
+    An arm is named by its method, and by its setting where its group has the method with another one too. Under a
+    number of subjects with one setting alone, for example all where ``UNLABELLED=rest`` has nobody, the method stands
+    for each setting that it has under other numbers.
+
+    Args:
+        rows: with columns ``arm``, ``method`` and ``modality``.
+    """
+    parts = []
+    for (method, _), own in rows.groupby(["method", "modality"], sort=False):
+        plain = own.arm.isin([method])
+        names = list(dict.fromkeys(own.arm[~plain]))
+        parts += [own[~plain], *(own[plain].assign(arm=name) for name in names)] if names else [own]
+    return pd.concat(parts).sort_index(kind="stable") if parts else rows
 
 
 def place(modality: str) -> tuple[int, list[int]]:

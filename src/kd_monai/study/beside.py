@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from kd_monai.study.evaluated_run import EvaluatedRun
 from kd_monai.study.group import group_key
+from kd_monai.study.superseded import without_superseded
 
 NETWORKS = {"teacher", "baseline", "student"}
 
@@ -23,6 +24,7 @@ def beside(own: Sequence[EvaluatedRun]) -> list[EvaluatedRun]:
     wanted = NETWORKS - {run.record["role"] for run in own}
     files = sorted(last.folder.parent.glob(f"*-fold{last.record['fold']}-*/cases.csv"))
     others = [EvaluatedRun.read(file.parent) for file in files if (file.parent / "run.json").is_file()]
+    others, _ = without_superseded(others)
     others = [run for run in others if run.record["role"] in wanted]
     alike = [run for run in others if _alike(run, last)]
     students = [run for run in [*own, *alike] if run.record["role"] == "student"]

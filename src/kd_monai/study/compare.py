@@ -14,6 +14,7 @@ from kd_monai.study.comparison_text import comparison_text
 from kd_monai.study.evaluated_run import find_runs
 from kd_monai.study.group import Group, group_runs, study_of
 from kd_monai.study.pool import Pool
+from kd_monai.study.superseded import without_superseded
 from kd_monai.tracking import Tracker
 
 
@@ -63,6 +64,9 @@ def compare(out: str | Path, modality: str | None = None, runs: Sequence[str | P
     """
     out = Path(out).expanduser()
     found, remarks = find_runs(out, None if runs is None else [Path(run).expanduser() for run in runs])
+    if runs is None:
+        found, more = without_superseded(found)
+        remarks += more
     groups = group_runs(found)
     by_group = [comparison_rows(group) for group in groups]
     rows = pd.concat(by_group, ignore_index=True)

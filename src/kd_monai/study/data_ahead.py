@@ -15,21 +15,31 @@ from kd_monai.study.methods import inner_folds_of
 from kd_monai.study.settings import has_place
 
 
-def read_datalist(files: Sequence[Path], overrides: Mapping[str, Any], **more: Any) -> Datalist:
-    """The subjects of a run, as the run itself would read them.
+def parser_of(files: Sequence[Path], overrides: Mapping[str, Any]) -> ConfigParser:
+    """The configuration of a run that is not begun.
 
     Args:
         files: ``train.yaml`` and the overlays of the run.
         overrides: configuration id -> value; those that the files have no place for are passed over.
-        more: configuration id -> value, last.
-
-    Raises:
-        DataError: as `Datalist.load` does.
     """
     parser = ConfigParser(ConfigParser.load_config_files([str(file) for file in files]))
     for target, value in overrides.items():
         if has_place(target, parser):
             parser[target] = value
+    return parser
+
+
+def read_datalist(files: Sequence[Path], overrides: Mapping[str, Any], **more: Any) -> Datalist:
+    """The subjects of a run, as the run itself would read them.
+
+    Args:
+        files, overrides: as of `parser_of`.
+        more: configuration id -> value, last.
+
+    Raises:
+        DataError: as `Datalist.load` does.
+    """
+    parser = parser_of(files, overrides)
     parser.update(more)
     with own_errors():
         datalist: Datalist = parser.get_parsed_content("datalist")
@@ -52,8 +62,17 @@ class Asked:
 
     @classmethod
     def by(cls, files: Sequence[Path], overrides: Mapping[str, Any]) -> Self:
-        """What a student of these files and overrides asks for."""
+        """What a student of these files and overrides asks for.
+
+        Raises:
+            ValueError: unlabelled subjects for a method that learns nothing of them.
+        """
         config = {**ConfigParser.load_config_files([str(file) for file in files]), **overrides}
+        if config["unlabelled"] is not None and not config["terms"] and config["method"] != "baseline":
+            raise ValueError(
+                f"Unlabelled subjects (UNLABELLED) teach a student through a method's terms; {config['method']} has "
+                "none. Leave UNLABELLED or this METHOD out."
+            )
         return cls(config["unlabelled"], inner_folds_of(config), tuple(files))
 
 

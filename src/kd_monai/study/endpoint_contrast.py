@@ -20,7 +20,7 @@ from kd_monai.metrics import (
     subject_endpoints,
 )
 from kd_monai.study.arm import Arm
-from kd_monai.study.pool import Pool, pool_runs
+from kd_monai.study.pool import Pool
 
 Values = NDArray[np.float64]
 
@@ -97,13 +97,12 @@ def differences_by_seed(arms: Sequence[Arm], metric: str = "dice") -> dict[str, 
     if len(pairs[1]) < len(arms):
         return {}
     seeds = set.intersection(*(set(pool.seeds) for pools in pairs for pool in pools))
+    if len(seeds) < 2:
+        return {}
     found = {}
     everyone = len(endpoint_values(pairs, metric)[0])
     for seed in sorted(seeds):
-        of_seed = [
-            [pool_runs([run for run in pool.runs if run.record["seed"] == seed]) for pool in own] for own in pairs
-        ]
-        own, base = endpoint_values(of_seed, metric)
+        own, base = endpoint_values([[pool.by_seed[seed] for pool in pools] for pools in pairs], metric)
         if len(own) == everyone and not np.isnan(difference := endpoint(own - base)):
             found[str(seed)] = difference
     return found if len(found) > 1 else {}

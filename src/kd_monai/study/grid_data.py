@@ -1,4 +1,4 @@
-"""The data of a study, checked before anything is trained."""
+"""The data and networks of a study, checked before anything is trained."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from kd_monai.data import REST, Datalist
 from kd_monai.study.data_ahead import Asked, check_inner_folds, check_unlabelled, read_datalist
 from kd_monai.study.grid import Grid
 from kd_monai.study.launch import STUDENT, TEACHER
-from kd_monai.study.roles import configuration_files
+from kd_monai.study.networks_ahead import check_networks
+from kd_monai.study.roles import configuration_files, networks_of
 from kd_monai.study.variables import overrides_of, settings_of
 
 
@@ -16,12 +17,13 @@ def read_data(grid: Grid) -> tuple[Datalist, tuple[int, ...]]:
     """Data and split of a study, and its test folds.
 
     All folds are read, with the files of every modality that a network of the grid reads, with its largest number of
-    training subjects, and with the unlabelled subjects and inner folds of its methods: a fault shows now, and not after
-    a day.
+    training subjects, and with the unlabelled subjects and inner folds of its methods; teacher and students are run on
+    shapes alone. A fault shows now, and not after a day.
 
     Raises:
         DataError: the data have a fault, there is no such fold, it has fewer training subjects than N_SUBJECTS, they do
             not fill the inner folds, or an unlabelled subject is refused.
+        ValueError: a teacher cannot teach a student; see `check_networks`.
     """
     modalities = sorted(
         {name for text in (*grid.modalities, grid.given.teacher_modalities) for name in text.split("-")}
@@ -39,6 +41,11 @@ def read_data(grid: Grid) -> tuple[Datalist, tuple[int, ...]]:
     folds = grid.folds or tuple(range(len(first.split["folds"])))
     for fold in folds[1:]:
         read(fold)
+    read_by_teacher = set(grid.given.teacher_modalities.split("-"))
+    for name in students:  # once for each number of modalities that a student reads, and for those its teacher does not
+        alike = {(text.count("-"), {*text.split("-")} <= read_by_teacher): text for text in grid.modalities}
+        for text in alike.values():
+            check_networks(*networks_of(grid.given, name, text))
     for one, number, fold in product(asked, grid.n_subjects, folds):
         if one.unlabelled != REST or number is not None:  # the rest of everybody is nobody
             check_unlabelled(one, {**overrides, "fold": fold, "n_subjects": number}, modalities)

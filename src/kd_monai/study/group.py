@@ -9,7 +9,14 @@ from typing import Any
 
 from kd_monai.study.evaluated_run import ROLES, EvaluatedRun, TrainedRun
 from kd_monai.study.pool import Pool, pool_runs
-from kd_monai.study.setting import GROUP_KEYS, digest, setting_of, shared_setting_of, what_differs
+from kd_monai.study.setting import (
+    GROUP_KEYS,
+    digest,
+    setting_of,
+    shared_setting_of,
+    teachers_setting,
+    what_differs,
+)
 
 Key = tuple[Any, ...]
 
@@ -102,14 +109,12 @@ def _differs(key: Key, groups: dict[Key, list[EvaluatedRun]]) -> str:
 
 
 def _pools(members: Sequence[EvaluatedRun]) -> list[Pool]:
-    teachers = {run.record.get("run_key"): setting_of(run) for run in members if run.record["role"] == "teacher"}
+    teachers = {str(run.record.get("run_key")): run for run in members if run.record["role"] == "teacher"}
     places: dict[Key, dict[str, tuple[dict[str, Any], list[EvaluatedRun]]]] = {}
     for run in members:
         setting = setting_of(run)
         if run.record["role"] == "student":
-            # of the teacher's setting and not its key: another fold has another key
-            known = {digest(teachers[key])[:4] for key in run.teacher_keys & teachers.keys()}
-            setting["teacher"] = " ".join(sorted(known)) or "not here"
+            setting["teacher"] = teachers_setting(run, teachers)
         place = (ROLES.index(run.record["role"]), run.record["modality"], run.record["method"])
         places.setdefault(place, {}).setdefault(digest(setting), (setting, []))[1].append(run)
     pools = []

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from kd_monai.metrics import endpoint, endpoint_interval
-from kd_monai.study.arm import Arm, arms_of, place
+from kd_monai.study.arm import Arm, arms_of, over_numbers, place
 from kd_monai.study.endpoint_contrast import endpoint_values
 from kd_monai.study.evaluated_run import EvaluatedRun, records_by_key
 from kd_monai.study.group import Group
@@ -20,8 +20,8 @@ from kd_monai.study.setting import GROUP_KEYS, digest, shared_setting_of
 from kd_monai.study.table import Table, noted_once
 
 COLUMNS = [
-    "family", "arm", "role", "modality", "n_subjects", "n_train", "n_labelled", "n_val", "mean", "diff", "ci_low",
-    "ci_high", "n_paired", "against", "n_full",
+    "family", "arm", "role", "method", "modality", "n_subjects", "n_train", "n_labelled", "n_val", "mean", "diff",
+    "ci_low", "ci_high", "n_paired", "against", "n_full",
 ]  # fmt: skip
 EVERY = "all"
 """``n_subjects`` and ``against`` of those that were trained on all training subjects."""
@@ -46,8 +46,8 @@ def label_efficiency(groups: Sequence[Group]) -> pd.DataFrame:
     families: dict[str, list[Group]] = {}
     for group in groups:
         families.setdefault(family_of(group), []).append(group)
-    rows = [row for name, members in families.items() for row in _rows(name, members, records)]
-    return pd.DataFrame(rows, columns=COLUMNS)
+    found = [pd.DataFrame(_rows(name, members, records), columns=COLUMNS) for name, members in families.items()]
+    return pd.concat([over_numbers(rows) for rows in found if len(rows)] or found[:1], ignore_index=True)
 
 
 def efficiency_tables(rows: pd.DataFrame) -> list[Table]:
@@ -195,7 +195,8 @@ def _rows(family: str, groups: Sequence[Group], records: Mapping[str, Mapping[st
             diff = endpoint_interval(mine - base)
             number, against = (EVERY if asked is None else asked for asked in (n, most))
             n_full = _mean_over(folds, full_runs, lambda run: run.get("n_train"))
-            values = (family, name, role, place, number, *counts, endpoint(mine), *diff, against, n_full)
+            method = next(iter(own.values())).pool.method
+            values = (family, name, role, method, place, number, *counts, endpoint(mine), *diff, against, n_full)
             rows.append(dict(zip(COLUMNS, values, strict=True)))
     return rows
 

@@ -1,9 +1,11 @@
-"""Stacked method overlays, checked: MONAI lets a later file silently replace what an earlier one said."""
+"""Stacked method overlays: MONAI would let a later file silently replace what an earlier one said."""
 
 from __future__ import annotations
 
 import re
+import tempfile
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from pydoc import locate
 from typing import Any
@@ -11,36 +13,47 @@ from typing import Any
 from monai.bundle import ConfigParser
 
 MERGED = "+terms"
-_ID = re.compile(r"terms|\+?terms(#|::).*")
+_CHANGES = re.compile(r"\+?terms(#|::).*")
 
 
-def check_methods(base: Path, overlays: Sequence[Path]) -> None:
-    """Whether methods can stand together: every term is defined once, one overlay at most sets the segmentation weight.
+def stack(base: Path, overlays: Sequence[Path]) -> list[Path]:
+    """The files of methods that go together, each such that MONAI adds it to those before it.
 
-    The first overlay may replace the base's terms (``terms:``) or change one (``terms#name#weight:``); those behind it
-    add theirs (``+terms:``). One without terms (``terms: null``) stands alone.
+    The first may replace the base's terms (``terms:``) or change one (``terms#name#weight:``). One behind it that could
+    stand alone (``terms:``) lends its terms, and the segmentation weight stays the first one's. One that
+    is written to be stacked (``+terms:``) is taken as it is.
 
     Args:
         base: ``train.yaml``.
-        overlays: method files in the order in which they stack.
+        overlays: method files in the order in which they stack; one alone is not changed.
+
+    Returns:
+        As many files, of the same names; of those that lend their terms, copies that live as long as this process.
 
     Raises:
-        ValueError: a term is defined twice, terms are replaced or changed behind the first overlay, a method without
-            terms is stacked, or two set the segmentation weight.
+        ValueError: a term is defined twice, a method without terms is stacked or one that has the base's stands behind
+            another, a later one changes what others say, or two that are taken as they are set the segmentation weight.
     """
     where = dict.fromkeys(ConfigParser.load_config_file(base).get("terms") or {}, base)
     weighted: list[Path] = []
+    files = []
     for position, path in enumerate(overlays):
         config = ConfigParser.load_config_file(path)
+        names = ", ".join(p.stem for p in overlays)
         if len(overlays) > 1 and "terms" in config and not config["terms"]:
-            raise ValueError(f"A method without terms stands alone; got {', '.join(p.stem for p in overlays)}. Choose.")
-        replaced = [key for key in config if _ID.fullmatch(key)]
-        if position and replaced:
+            raise ValueError(f"A method without terms stands alone; got {names}. Choose.")
+        changed = [key for key in config if _CHANGES.fullmatch(key)]
+        if position and changed:
             raise ValueError(
-                f"A method behind another adds its terms under '{MERGED}:'; {path} replaces what others say under "
-                f"'{replaced[0]}:'. Stack it first (METHOD={path.stem},...)."
+                f"A method behind another adds its terms under '{MERGED}:'; {path} changes what others say under "
+                f"'{changed[0]}:'. Stack it first (METHOD={path.stem},...)."
             )
-        if "terms" in config:
+        if position and config.keys() <= {"method"}:
+            raise ValueError(
+                f"A method behind another adds terms; {path} has those of {base.name} alone. Stack it first "
+                f"(METHOD={path.stem},...)."
+            )
+        if "terms" in config and not position:
             where = {}
         for name in {**(config.get("terms") or {}), **(config.get(MERGED) or {})}:
             if name in where:
@@ -49,11 +62,28 @@ def check_methods(base: Path, overlays: Sequence[Path]) -> None:
                     "Give one of them another name."
                 )
             where[name] = path
-        weighted += [path] if "segmentation_weight" in config else []
+        lends = position > 0 and "terms" in config
+        weighted += [path] if "segmentation_weight" in config and not lends else []
+        files.append(_lent(path, config) if lends else path)
     if len(weighted) > 1:
         raise ValueError(
             f"One method sets the segmentation weight; got {', '.join(map(str, weighted))}. Remove it from all but one."
         )
+    return files
+
+
+def _lent(path: Path, config: Mapping[str, Any]) -> Path:
+    """A copy that adds its terms, of the same name in a folder of its own."""
+    kept = {name: value for name, value in config.items() if name not in ("terms", MERGED, "segmentation_weight")}
+    kept[MERGED] = {**config["terms"], **(config.get(MERGED) or {})}
+    copy = Path(tempfile.mkdtemp(dir=_copies().name)) / path.name
+    ConfigParser.export_config_file(kept, str(copy), fmt="yaml", sort_keys=False)
+    return copy
+
+
+@cache
+def _copies() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="kd_monai_methods_")
 
 
 def inner_folds(files: Sequence[Path], overrides: Mapping[str, Any]) -> int:
@@ -67,8 +97,17 @@ def inner_folds(files: Sequence[Path], overrides: Mapping[str, Any]) -> int:
 
 
 def inner_folds_of(config: Mapping[str, Any]) -> int:
-    """`inner_folds` of a student's configuration."""
-    return int(config["inner_folds"] or 0) if config["teachers"] == "crossfit" else 0  # of a baseline: null
+    """`inner_folds` of a student's configuration.
+
+    Raises:
+        ValueError: it is no whole number, at least 2.
+    """
+    if config["teachers"] != "crossfit" or config["inner_folds"] is None:  # of a baseline: null
+        return 0
+    number = config["inner_folds"]
+    if not isinstance(number, int) or isinstance(number, bool) or number < 2:
+        raise ValueError(f"`inner_folds` must be a whole number, at least 2; got {number!r}. Correct SET=inner_folds.")
+    return number
 
 
 def heads_needed(config: Mapping[str, Any]) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
@@ -50,6 +51,11 @@ class Pool:
         """Random seeds, in order."""
         return sorted({run.record["seed"] for run in self.runs}, key=str)
 
+    @cached_property
+    def by_seed(self) -> dict[Any, Pool]:
+        """Seed -> the pool of its runs alone."""
+        return {seed: pool_runs([run for run in self.runs if run.record["seed"] == seed]) for seed in self.seeds}
+
 
 def pool_runs(runs: Sequence[EvaluatedRun], variant: str = "", differs: str = "") -> Pool:
     """One pool: seeds averaged per subject first, then the test subjects of all folds put together.
@@ -72,18 +78,20 @@ def pool_runs(runs: Sequence[EvaluatedRun], variant: str = "", differs: str = ""
                 )
     cases = pd.concat([run.cases.assign(fold=str(run.record["fold"])) for run in runs], ignore_index=True)
     _check_subjects(cases, first)
-    scores = {column: "mean" if cases[column].dtype.kind == "f" else "first" for column in CASE_COLUMNS[1:]}
+    scores = [column for column in CASE_COLUMNS[1:] if cases[column].dtype.kind == "f"]
+    others = [column for column in CASE_COLUMNS[1:] if column not in scores]
     by_subject = cases.groupby("subject", sort=True)
-    merged = by_subject.agg(scores).reset_index()
+    merged = pd.concat([by_subject[others].first(), by_subject[scores].mean()], axis=1)
     # seeds of an older evaluation lack these: the mean over the others is not that of all
-    complete = by_subject[MORE_COLUMNS].count().eq(by_subject.size(), axis=0).reset_index(drop=True)
-    merged[MORE_COLUMNS] = merged[MORE_COLUMNS].where(complete)
+    merged[MORE_COLUMNS] = merged[MORE_COLUMNS].where(by_subject[MORE_COLUMNS].count().eq(by_subject.size(), axis=0))
+    merged = merged.reset_index()[list(CASE_COLUMNS)]
     role, method, modality = (first.record[key] for key in ("role", "method", "modality"))
     return Pool(role, method, modality, tuple(runs), merged, variant, differs)
 
 
 def _check_subjects(cases: pd.DataFrame, run: EvaluatedRun) -> None:
     name = "/".join(str(run.record[key]) for key in ("role", "method", "modality"))
+    by_subject = cases.groupby("subject")
     for column, rule, remedy in (
         (
             "fold",
@@ -95,7 +103,7 @@ def _check_subjects(cases: pd.DataFrame, run: EvaluatedRun) -> None:
             for region in ("TC", "WT", "ET")
         ),
     ):
-        several = cases.groupby("subject")[column].nunique()
+        several = by_subject[column].nunique()
         if (several > 1).any():
             subject = str(several[several > 1].index[0])
             got = ", ".join(str(value) for value in sorted(cases.loc[cases.subject == subject, column].unique()))

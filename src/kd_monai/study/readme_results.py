@@ -27,6 +27,17 @@ def results_markdown(group: Group, rows: pd.DataFrame) -> str:
 def write_results(file: Path, results: str, out: Path) -> None:
     """Put a folder's results between two comments of a Markdown file; the rest of it stays.
 
+    Raises:
+        ValueError: as `place_of` does.
+    """
+    begin, end = place_of(file, out)
+    text = file.read_text(encoding="utf-8")
+    write_bytes(file, f"{text[:begin]}\n\n{results}\n\n{text[end:]}".encode())
+
+
+def place_of(file: Path, out: Path) -> tuple[int, int]:
+    """Where a folder's results begin and end in the characters of a Markdown file.
+
     The first comment is the command that writes what follows it. One that names an ``OUT`` is that folder's, so that a
     file can show several studies; one that names none is of any folder that has no other.
 
@@ -49,7 +60,7 @@ def write_results(file: Path, results: str, out: Path) -> None:
             "where the results belong."
         )
     ((_, begin, end),) = own
-    write_bytes(file, f"{text[:begin]}\n\n{results}\n\n{text[end:]}".encode())
+    return begin, end
 
 
 def _same_folder(named: str, out: Path) -> bool:

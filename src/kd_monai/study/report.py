@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import pandas as pd
 
@@ -22,6 +23,8 @@ from kd_monai.study.report_rows import report_rows
 from kd_monai.study.report_tables import report_tables
 from kd_monai.study.report_words import report_words
 from kd_monai.study.scores_text import wrap
+from kd_monai.study.superseded import without_superseded
+from kd_monai.study.table import Table
 from kd_monai.tracking import Tracker
 
 FOLDER = "report"
@@ -73,6 +76,8 @@ def report(out: str | Path) -> Report:
     """
     out = Path(out).expanduser()
     found, remarks = find_runs(out)
+    found, more = without_superseded(found)
+    remarks += more
     groups = [group for group in group_runs(found) if _has_own(group)]
     # what was trained on everything first
     groups.sort(key=lambda group: group.facts["n_subjects"] is not None)
@@ -91,10 +96,10 @@ def report(out: str | Path) -> Report:
     if not efficiency.empty:
         tables.append(folder / "label_efficiency.csv")
         write_bytes(tables[-1], efficiency.to_csv(index=False).encode())
-    markdown = _markdown(groups, by_group, efficiency, remarks, figures)
-    write_bytes(folder / "report.md", markdown.encode())
+    sections = [_Section.of(group, own) for group, own in zip(groups, by_group, strict=True)]
+    write_bytes(folder / "report.md", _markdown(sections, efficiency, remarks, figures).encode())
     files = (*tables, *figures)
-    text = _text(groups, by_group, efficiency, [*remarks, f"Written to {folder}: {', '.join(f.name for f in files)}"])
+    text = _text(sections, efficiency, [*remarks, f"Written to {folder}: {', '.join(f.name for f in files)}"])
     results = "\n\n".join(
         [results_markdown(group, own) for group, own in zip(groups, by_group, strict=True)]
         + ["\n".join(f"- {word}" for word in efficiency_words(efficiency))]
@@ -106,14 +111,26 @@ def _has_own(group: Group) -> bool:
     return any(pool.role in ("baseline", "student") for pool in group.pools)
 
 
-def _text(
-    groups: Sequence[Group], by_group: Sequence[pd.DataFrame], efficiency: pd.DataFrame, remarks: Sequence[str]
-) -> str:
+@dataclass(frozen=True)
+class _Section:
+    """What is said of one group, for a terminal and in Markdown."""
+
+    heading: str
+    facts: list[str]
+    tables: list[Table]
+    words: list[str]
+
+    @classmethod
+    def of(cls, group: Group, rows: pd.DataFrame) -> Self:
+        return cls(report_heading(group), report_facts(group), report_tables(rows), report_words(rows))
+
+
+def _text(sections: Sequence[_Section], efficiency: pd.DataFrame, remarks: Sequence[str]) -> str:
     parts = []
-    for group, rows in zip(groups, by_group, strict=True):
-        blocks = ["\n".join(map(wrap, [report_heading(group), *report_facts(group)]))]
-        blocks += [table.text() for table in report_tables(rows)]
-        blocks += ["\n".join(map(wrap, report_words(rows)))]
+    for section in sections:
+        blocks = ["\n".join(map(wrap, [section.heading, *section.facts]))]
+        blocks += [table.text() for table in section.tables]
+        blocks += ["\n".join(map(wrap, section.words))]
         parts.append("\n\n".join(block for block in blocks if block))
     if not efficiency.empty:
         tables = [table.text() for table in efficiency_tables(efficiency)]
@@ -122,17 +139,13 @@ def _text(
 
 
 def _markdown(
-    groups: Sequence[Group],
-    by_group: Sequence[pd.DataFrame],
-    efficiency: pd.DataFrame,
-    remarks: Sequence[str],
-    figures: Sequence[Path],
+    sections: Sequence[_Section], efficiency: pd.DataFrame, remarks: Sequence[str], figures: Sequence[Path]
 ) -> str:
     blocks = ["# Report", "Research software, not a medical device."]
-    for group, rows in zip(groups, by_group, strict=True):
-        blocks += [f"## {report_heading(group)}", *report_facts(group)]
-        blocks += ["\n".join(f"- {word}" for word in report_words(rows))]
-        blocks += [table.markdown() for table in report_tables(rows)]
+    for section in sections:
+        blocks += [f"## {section.heading}", *section.facts]
+        blocks += ["\n".join(f"- {word}" for word in section.words)]
+        blocks += [table.markdown() for table in section.tables]
     if not efficiency.empty:
         blocks += ["## Label efficiency", "\n".join(f"- {word}" for word in efficiency_words(efficiency))]
         blocks += [table.markdown() for table in efficiency_tables(efficiency)]

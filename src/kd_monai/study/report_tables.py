@@ -63,7 +63,7 @@ def endpoint_table(rows: pd.DataFrame, modality: str) -> Table:
     cells = [
         [
             _arm(row, widest), f"{100 * row['mean']:.1f}", interval(row, 100, 1),
-            p_value(row["p_wilcoxon"]), p_value(row["p_holm"]), _counts(row), _gap(row), verdict(row),
+            p_value(row["p_wilcoxon"]), p_value(row["p_holm"]), _counts(row), _gap(row), starred(verdict(row), row),
         ]
         for row in found.to_dict("records")
     ]  # fmt: skip
@@ -126,7 +126,8 @@ def _explained(found: pd.DataFrame) -> str:
         f"Differences are paired{on}, with a 95 % bootstrap interval over subjects (seeds averaged first); p: "
         "Wilcoxon's signed-rank test, Holm: corrected over the methods of this recipe, number of subjects and setting "
         "(one that changes what a student shares with its baseline has tables and a correction of its own); +/-/=: "
-        "subjects that are better, worse, equal; not shown: the interval contains zero."
+        "subjects that are better, worse, equal; last what the interval says, which is not corrected (not shown: it "
+        "contains zero), with * where p < 0.05 after Holm."
     )
 
 

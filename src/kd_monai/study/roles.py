@@ -18,7 +18,8 @@ from kd_monai.study.compare import compare
 from kd_monai.study.data_ahead import Asked, check_inner_folds, check_unlabelled
 from kd_monai.study.evaluated_run import EvaluatedRun
 from kd_monai.study.launch import STUDENT, TEACHER, overlay, train, train_file
-from kd_monai.study.methods import check_heads, check_methods, inner_folds
+from kd_monai.study.methods import check_heads, inner_folds, stack
+from kd_monai.study.networks_ahead import Configured, check_networks
 from kd_monai.study.run_folder import RunFolder
 from kd_monai.study.score import score
 from kd_monai.study.settings import fitting
@@ -60,6 +61,8 @@ def train_student(given: argparse.Namespace) -> RunFolder:
     if given.method == "baseline":
         return train_baseline(given)
     _check_data(given, student=True)
+    if not given.teacher:
+        _check_networks(given)
     folder = str(given.teacher or train_teacher(given).path)
     if "," not in folder:
         folder = ",".join([folder, *(str(run.path) for run in _train_inner_teachers(given, Path(folder)))])
@@ -87,6 +90,26 @@ def _check_data(given: argparse.Namespace, student: bool = False) -> None:
     if student:
         more = [] if given.teacher else given.teacher_modalities.split("-")
         check_unlabelled(asked, overrides, sorted({*given.modality.split("-"), *more}))
+
+
+def _check_networks(given: argparse.Namespace) -> None:
+    """Refuse a student that its teacher, once trained, could not teach.
+
+    Shipped methods with one shipped network for both do go together, and are not looked at: it takes half a second.
+    """
+    own = (given.set, given.teacher_set, given.teacher_network, given.init, "," in given.method)
+    files = any(name.endswith((".yaml", ".yml")) for name in (given.method, given.network or "", given.recipe))
+    unread = set(given.modality.split("-")) - set(given.teacher_modalities.split("-"))
+    if any(own) or files or unread:
+        check_networks(*networks_of(given, given.method, given.modality))
+
+
+def networks_of(given: argparse.Namespace, methods: str, modality: str) -> tuple[Configured, Configured]:
+    """Files and overrides of a teacher and of a student of its, as `check_networks` takes them."""
+    overrides = overrides_of(given)
+    of_teacher = {**overrides, **settings_of(given.teacher_set), "modality": given.teacher_modalities}
+    student = configuration_files(STUDENT, given, methods)
+    return (configuration_files(TEACHER, given), of_teacher), (student, {**overrides, "modality": modality})
 
 
 def _train_inner_teachers(given: argparse.Namespace, whole: Path) -> list[RunFolder]:
@@ -144,8 +167,7 @@ def _overlays(bundle: Path, given: argparse.Namespace, methods: str = "") -> lis
     name = (given.teacher_network if bundle == TEACHER else None) or given.network
     network = [overlay(bundle, "network", name)] if name else []
     files = [overlay(bundle, "method", name) for name in methods.split(",")] if methods else []
-    check_methods(bundle / "configs" / "train.yaml", files)
-    return [overlay(bundle, "recipe", given.recipe), *network, *files]
+    return [overlay(bundle, "recipe", given.recipe), *network, *stack(train_file(bundle), files)]
 
 
 def evaluate_run(record: RunFolder, given: argparse.Namespace) -> Path | None:

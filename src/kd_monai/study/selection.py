@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ from kd_monai.study.evaluated_run import TrainedRun
 from kd_monai.study.group import group_key
 from kd_monai.study.run_curve import run_curve
 from kd_monai.study.scores_text import wrap
-from kd_monai.study.setting import digest, setting_of, what_differs
+from kd_monai.study.setting import digest, setting_of, teachers_setting, what_differs
+from kd_monai.study.superseded import without_superseded
 from kd_monai.study.table import Table
 
 Place = tuple[str, str, str]
@@ -57,14 +58,15 @@ def selection(out: str | Path, methods: Collection[str] = ()) -> str:
     """
     out = Path(out).expanduser()
     runs = [TrainedRun.read(file.parent) for file in sorted(out.glob("*/run.json"))]
-    runs = [run for run in runs if run.record.get("status") == "FINISHED"]
+    runs, remarks = without_superseded([run for run in runs if run.record.get("status") == "FINISHED"])
+    teachers = {str(run.record.get("run_key")): run for run in runs if run.record["role"] == "teacher"}
     groups: dict[tuple[Any, ...], list[TrainedRun]] = {}
     for run in runs:
         if run.record["role"] in ("baseline", "student"):
             groups.setdefault(group_key(run), []).append(run)
     texts = []
     for members in groups.values():
-        found = [own for own in _candidates(members) if not methods or own.name.split(" (")[0] in methods]
+        found = [own for own in _candidates(members, teachers) if not methods or own.name.split(" (")[0] in methods]
         if found:
             texts.append(_text(members[0], found))
     if not texts:
@@ -73,10 +75,10 @@ def selection(out: str | Path, methods: Collection[str] = ()) -> str:
             f"A choice needs finished students{of} with the baseline of their modality, fold and seed; {out} has none. "
             "Train them first (make study)."
         )
-    return "\n\n".join(texts)
+    return "\n\n".join([*texts, *map(wrap, remarks)])
 
 
-def _candidates(members: Sequence[TrainedRun]) -> list[Candidate]:
+def _candidates(members: Sequence[TrainedRun], teachers: Mapping[str, TrainedRun]) -> list[Candidate]:
     curves = [(run, run_curve(run.folder)) for run in members]
     best = [(run, float(curve.max())) for run, curve in curves if len(curve)]
     baselines = {_place(run): dice for run, dice in best if run.record["role"] == "baseline"}
@@ -86,6 +88,7 @@ def _candidates(members: Sequence[TrainedRun]) -> list[Candidate]:
             continue
         # of one method, modalities and folds differ in these
         setting = {name: value for name, value in setting_of(run).items() if name not in ("modality", "teacher")}
+        setting["teacher"] = teachers_setting(run, teachers)
         _, gains = by_setting.setdefault((run.record["method"], digest(setting)), (setting, {}))
         place = _place(run)
         if place in gains:

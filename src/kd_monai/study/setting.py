@@ -48,6 +48,17 @@ def _template_ids() -> frozenset[str]:
     return frozenset(template.keys() - ConfigParser.load_config_file(overlay(STUDENT, "method", "baseline")) - _STEPS)
 
 
+def teachers_setting(run: TrainedRun, teachers: Mapping[str, TrainedRun]) -> str:
+    """Digests of the settings of a student's teachers; not of their keys, which differ from fold to fold.
+
+    Args:
+        run: of a student.
+        teachers: run key -> a teacher's run, of those that are here.
+    """
+    known = {digest(setting_of(teachers[key]))[:4] for key in run.teacher_keys & teachers.keys()}
+    return " ".join(sorted(known)) or "not here"
+
+
 def digest(setting: Mapping[str, Any]) -> str:
     """Eight hexadecimal digits that tell one setting from another."""
     return run_key({"setting": setting})[:8]

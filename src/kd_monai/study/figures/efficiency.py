@@ -11,14 +11,15 @@ from kd_monai.study.report_tables import all_first
 
 
 def efficiency_figure(rows: pd.DataFrame, caption: str) -> Figure | None:
-    """A panel for all modalities together and one for each; None without a student that cost two numbers of labels.
+    """A panel for all modalities together and one for each; None without a student of fewer labels than the baseline's.
 
     Args:
         rows: of one family, as `label_efficiency` gives them.
         caption: what they were measured on.
     """
     students = rows[rows.role == "student"]
-    students = students[students.groupby(["arm", "modality"]).n_labelled.transform("nunique") > 1]
+    fewer = students.n_labelled.round() < students.n_full.round()
+    students = students[fewer.groupby([students.arm, students.modality]).transform("any")]
     if students.empty:
         return None
     modalities = all_first(students.modality)
@@ -38,11 +39,11 @@ def efficiency_figure(rows: pd.DataFrame, caption: str) -> Figure | None:
             x = line.n_labelled + apart * (i + 1)
             axis.plot(x, 100 * line["mean"], dash, color=colour, marker=marker, label=arm)
             axis.vlines(x, target + 100 * line.ci_low, target + 100 * line.ci_high, color=colour, alpha=0.6)
-            reached += [(line[line["diff"] >= 0].head(1), colour)]
+            first = line.assign(x=x)[line["diff"] >= 0].head(1)
+            reached += [(first[first.n_labelled < first.n_full], colour)]  # with all of them it saves nothing
         bottom = axis.get_ylim()[0]
-        for first, colour in reached:
-            fewer = first[first.n_labelled < first.n_full]  # with all of them it saves nothing
-            axis.vlines(fewer.n_labelled, bottom, 100 * fewer["mean"], linestyle=":", color=colour)
+        for saving, colour in reached:
+            axis.vlines(saving.x, bottom, 100 * saving["mean"], linestyle=":", color=colour)
         axis.set_ylim(bottom=bottom)
         axis.set_title(TITLES.get(modality, modality), fontsize=10)
         axis.set_xticks(numbers)
