@@ -7,6 +7,7 @@ from kd_monai.study.fixed_mask import write_fixed_mask
 from kd_monai.study.phase_table import finish_demo
 from kd_monai.study.roles import (
     NOTHING,
+    check_student,
     compare_and_tell,
     evaluate_run,
     predict_line,
@@ -21,6 +22,7 @@ def main() -> None:
     """Parse, call, print."""
     given = read_variables(__doc__)
     began = time.monotonic()
+    check_student(given)
     runs = []
     for step, train in enumerate((train_teacher, train_baseline, train_student), start=1):
         minutes = (time.monotonic() - began) / 60

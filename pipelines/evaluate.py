@@ -3,6 +3,7 @@
 import argparse
 import sys
 from pathlib import Path
+from pickle import UnpicklingError
 
 from kd_monai.study.command import run_command
 from kd_monai.study.compare import compare
@@ -32,14 +33,18 @@ def main() -> None:
     for folder in folders:
         try:
             scored.append(score(folder, overrides, given.force))
-        except (ValueError, OSError) as problem:  # of one run, for example of data that are elsewhere now
+        except (ValueError, OSError, RuntimeError, UnpicklingError) as problem:  # data elsewhere, damaged weights
             complaints.append(f"{folder.name} was not scored. {type(problem).__name__}: {problem}")
     if complaints and not any(scored):
         raise ValueError("\n".join(complaints))
     chosen = [path.parent for path in scored if path] if given.run else None
-    print(NOTHING if not any(scored) else compare(given.out, runs=chosen).text)
+    try:
+        print(NOTHING if not any(scored) else compare(given.out, runs=chosen).text)
+    finally:
+        sys.stdout.flush()
+        sys.stderr.write("".join(f"\n{complaint}\n" for complaint in complaints))
     if complaints:
-        sys.exit("\n" + "\n".join(complaints))
+        sys.exit(1)
 
 
 if __name__ == "__main__":

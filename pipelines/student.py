@@ -1,13 +1,14 @@
 """Train the mono-modal student, and its teacher if there is none; score both and print them side by side."""
 
 from kd_monai.study.command import run_command
-from kd_monai.study.roles import evaluate_run, predict_line, side_by_side, train_student, train_teacher
+from kd_monai.study.roles import check_student, evaluate_run, predict_line, side_by_side, train_student, train_teacher
 from kd_monai.study.variables import read_variables
 
 
 def main() -> None:
     """Parse, call, print."""
     given = read_variables(__doc__)
+    check_student(given)
     runs = []
     if not given.teacher and given.method != "baseline":
         runs.append(train_teacher(given))

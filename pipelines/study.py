@@ -7,7 +7,7 @@ from kd_monai.study.cells import plan
 from kd_monai.study.command import run_command
 from kd_monai.study.executor import run_cells
 from kd_monai.study.grid import read_grid
-from kd_monai.study.grid_data import read_data
+from kd_monai.study.grid_data import check_grid, read_data
 from kd_monai.study.ledger import Ledger
 from kd_monai.study.report import report
 from kd_monai.study.roles import compare_and_tell
@@ -18,6 +18,7 @@ def main() -> None:
     """Parse, check, run, report."""
     grid = read_grid(__doc__)
     cells = plan(grid, *read_data(grid))
+    check_grid(grid)
     out = Path(grid.given.out)
     ledger = Ledger(out, cells)
     outcome = run_cells(cells, ledger, make_runner(grid))

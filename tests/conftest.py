@@ -46,8 +46,8 @@ def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def warm_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmPython]:
+def warm_python() -> Iterator[WarmPython]:
     """Where a test is not about how a process begins, a fork of this one saves ten seconds."""
-    made = WarmPython(tmp_path_factory.mktemp("warm"))
+    made = WarmPython()
     yield made
     made.stop()

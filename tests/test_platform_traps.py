@@ -95,7 +95,7 @@ TRAPS = {
         f"{HERE}::test_the_network_of_the_paper_has_a_convolution_before_an_upsampling_that_narrows",
     ],
     "repeating a key in a stacked overlay silently overwrites it": [
-        "study/test_methods.py::test_a_later_one_may_not_replace_what_others_say",
+        "study/test_methods.py::test_a_later_one_may_not_change_what_others_say",
         "study/test_methods.py::test_two_files_may_not_define_one_term",
     ],
     "amp=True knows CUDA alone": [

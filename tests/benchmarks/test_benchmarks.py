@@ -11,25 +11,34 @@ from pathlib import Path
 import pytest
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-FORKS = {"growth"}
-"""Those that fork, which works only in a process whose torch has started no threads."""
+PROCESSES = {"growth", "step_memory"}
+"""Those that fork, which works only where torch has started no threads, or that start processes whose start is not what
+they ask: a fork of a Python that has imported MONAI does for them."""
 sys.path.insert(0, str(BENCHMARKS))
 
 from question import ContractError, contract, in_turn  # noqa: E402
 from row import Reach, Side, costlier, faster  # noqa: E402
 from run import benchmarks, line  # noqa: E402
+from warm_python import WarmPython  # noqa: E402
 
 
 # demo_phases: tests/test_readme.py asks it of the demo that it has made
 @pytest.mark.parametrize("name", [name for name in benchmarks() if name != "demo_phases"])
 def test_a_benchmark_answers_its_question(
-    name: str, phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    name: str,
+    phantom: Path,
+    tmp_path: Path,
+    warm_python: WarmPython,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     file = tmp_path / "rows.json"
     script = str(BENCHMARKS / f"{name}.py")
     options = ["--size", "tiny", "--device", "cpu", "--out", str(tmp_path / "runs"), "--rows", str(file)]
     command = [script, *options, "--data", str(phantom), "--small-data", str(phantom)]
-    if name in FORKS:
+    if name in PROCESSES:
+        monkeypatch.setattr(sys, "executable", str(warm_python.program))
+    if name == "growth":
         done = subprocess.run([sys.executable, *command], capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, done.stderr[-3000:]
     else:  # a process of its own would import MONAI once more, for seconds
@@ -78,7 +87,10 @@ def test_a_broken_contract_stops_a_benchmark() -> None:
         contract(False, "both sides write one label map", 3)
 
 
-def test_the_runner_names_who_gave_no_answer(tmp_path: Path, phantom: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_runner_names_who_gave_no_answer(
+    tmp_path: Path, phantom: Path, warm_python: WarmPython, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", str(warm_python.program))
     command = ["run.py", "--only", "student_step", "--size", "tiny", "--device", "cpu", "--out", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", [*command, "--data", str(phantom), "--small-data", str(tmp_path / "nowhere")])
     with pytest.raises(SystemExit, match="No answer from student_step"):

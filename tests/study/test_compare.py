@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import json
-import runpy
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,7 +23,7 @@ from kd_monai.metrics import (
 )
 from kd_monai.study.compare import compare
 from kd_monai.study.comparison_rows import parent_metrics
-from tiny import PIPELINES, pipeline
+from tiny import pipeline
 
 Write = Callable[..., Path]
 LIFT = {"teacher": 0.2, "baseline": 0.0, "student": 0.05, "fixed_mask": -0.4}
@@ -461,7 +459,7 @@ def test_one_run_that_cannot_be_scored_leaves_the_others(
 
     monkeypatch.setattr("kd_monai.study.run_bundle.finished_runs", lambda out: [bad, good])
     monkeypatch.setattr("kd_monai.study.score.score", score)
-    monkeypatch.setattr(sys, "argv", ["evaluate.py", "--out", str(tmp_path)])
-    with pytest.raises(SystemExit, match=r"gone was not scored\. ValueError: its data are not there\. Correct DATA\."):
-        runpy.run_path(str(PIPELINES / "evaluate.py"), run_name="__main__")
-    assert "student kdnet" in capsys.readouterr().out
+    assert pipeline("evaluate", ["--out", str(tmp_path)], monkeypatch) == 1
+    said = capsys.readouterr()
+    assert "gone was not scored. ValueError: its data are not there. Correct DATA." in said.err
+    assert "student kdnet" in said.out

@@ -12,9 +12,11 @@ from fake_runs import write_run
 from matplotlib.collections import LineCollection
 
 from kd_monai.study.evaluated_run import find_runs
+from kd_monai.study.figures import draw_figures
 from kd_monai.study.figures.efficiency import efficiency_figure
 from kd_monai.study.group import group_runs
 from kd_monai.study.label_efficiency import efficiency_tables, efficiency_words, label_efficiency
+from kd_monai.study.report_rows import report_rows
 
 
 def efficiency(out: Path) -> pd.DataFrame:
@@ -108,6 +110,24 @@ def test_settings_that_differ_under_one_number_alone_keep_their_names_under_all(
     figure = efficiency_figure(rows, "")
     assert figure is not None
     assert [len(line.get_xdata()) for line in figure.axes[0].lines if line.get_label().startswith("kdnet")] == [2, 2]
+    draw_figures(groups := group_runs(find_runs(tmp_path)[0]), [report_rows(group) for group in groups], rows, tmp_path)
+    assert (tmp_path / "gain.png").is_file()
+
+
+@pytest.mark.parametrize("other", [{"unlabelled": "5" * 64}, {"settings": {"terms": {"weight": 2}}}])
+def test_what_one_setting_scored_is_not_said_of_another(other: dict[str, Any], tmp_path: Path) -> None:
+    for n in (None, 4, 8):
+        write_run(tmp_path, "teacher", n_subjects=n, run_key=f"teacher-{n}")
+        write_run(tmp_path, "baseline", n_subjects=n)
+    for more in ({}, other):
+        write_run(tmp_path, "kdnet", n_subjects=4, teacher_key="teacher-4", **more)
+    for n in (8, None):  # with the other setting alone
+        write_run(tmp_path, "kdnet", n_subjects=n, teacher_key=f"teacher-{n}", **other)
+    rows = efficiency(tmp_path)
+    students = rows[rows.role == "student"]
+    assert {arm: set(map(str, own.n_subjects)) for arm, own in students.groupby("arm")} == {
+        name: {"8", "all"} if name == "kdnet" else {"4"} for name in students.arm
+    }
 
 
 def test_labels_of_cross_fitted_teachers_without_scores_count(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def added(*names: str) -> dict:
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_every_shipped_method_stands_alone(path: Path) -> None:
-    stack(BASE, [path])
+    assert stack(BASE, [path]) == [path]
 
 
 def test_every_shipped_method_has_a_paragraph_of_six_parts_on_the_methods_page() -> None:

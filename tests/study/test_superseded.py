@@ -43,7 +43,7 @@ def test_the_last_one_counts_and_the_other_is_named(out: Path, monkeypatch: pyte
     found, (remark,) = without_superseded(find_runs(out)[0])
     assert last in [run.folder for run in found]
     assert first not in [run.folder for run in found]
-    assert remark.startswith(f"{first.name} is left out: {last.name} is the same training, later")
+    assert remark.startswith(f"{first.name} is left out: {last.name} is the same training, later, with other weights")
     monkeypatch.setattr("kd_monai.study.report.draw_figures", lambda *_: [])
     for rows, text in ((compare(out).rows, compare(out).text), (report(out).rows, report(out).text)):
         gain = rows[(rows.role == "student") & (rows.metric == "dice") & (rows.region == "WT")]

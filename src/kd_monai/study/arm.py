@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import pandas as pd
-
 from kd_monai.brats import MODALITIES, parse_modalities
+from kd_monai.data import REST
 from kd_monai.study.contrast import baseline_of, teacher_of
 from kd_monai.study.group import Group
 from kd_monai.study.pool import Pool
+
+# with all subjects; a folder of unlabelled subjects is told by its digest
+_COME_TO_ONE = re.compile(rf"(teacher=[^,]*|unlabelled=(None|{REST}))(, (teacher=[^,]*|unlabelled=(None|{REST})))*")
 
 
 @dataclass(frozen=True)
@@ -63,22 +67,32 @@ def arms_of(group: Group) -> list[Arm]:
     return arms
 
 
-def over_numbers(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows of groups that differ in the number of training subjects alone, with names that hold over all of them.
+def names_over_numbers(groups: Sequence[Group]) -> dict[tuple[int | None, str, str], list[str]]:
+    """Under which names an arm stands in groups that differ in the number of training subjects alone.
 
-    An arm is named by its method, and by its setting where its group has the method with another one too. Under a
-    number of subjects with one setting alone, for example all where ``UNLABELLED=rest`` has nobody, the method stands
-    for each setting that it has under other numbers.
+    An arm is named by its method, and by its setting where its own group has the method with another one too. With all
+    subjects ``UNLABELLED=rest`` has nobody and all teachers have seen everybody: there one arm is what settings that
+    differ in unlabelled subjects or teachers under fewer come to, and stands for each of them.
 
     Args:
-        rows: with columns ``arm``, ``method`` and ``modality``.
+        groups: of one family (`family_of`).
+
+    Returns:
+        (``n_subjects``, modality, name) -> names, its own if no other.
     """
-    parts = []
-    for (method, _), own in rows.groupby(["method", "modality"], sort=False):
-        plain = own.arm.isin([method])
-        names = list(dict.fromkeys(own.arm[~plain]))
-        parts += [own[~plain], *(own[plain].assign(arm=name) for name in names)] if names else [own]
-    return pd.concat(parts).sort_index(kind="stable") if parts else rows
+    arms = [(group.facts["n_subjects"], arm) for group in groups for arm in arms_of(group)]
+    settings: dict[tuple[str, str], dict[str, str]] = {}
+    for n, arm in arms:
+        if n is not None and arm.pool.differs:
+            settings.setdefault((arm.pool.method, arm.modality), {})[arm.name] = arm.pool.differs
+    names = {}
+    for n, arm in arms:
+        own = [arm.name]
+        if n is None and not arm.pool.differs and arm.pool.runs[0].get("unlabelled") is None:
+            others = settings.get((arm.pool.method, arm.modality), {})
+            own = [name for name, differs in others.items() if _COME_TO_ONE.fullmatch(differs)] or own
+        names[n, arm.modality, arm.name] = own
+    return names
 
 
 def place(modality: str) -> tuple[int, list[int]]:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from kd_monai.metrics import endpoint, endpoint_interval
-from kd_monai.study.arm import Arm, arms_of, over_numbers, place
+from kd_monai.study.arm import Arm, arms_of, names_over_numbers, place
 from kd_monai.study.endpoint_contrast import endpoint_values
 from kd_monai.study.evaluated_run import EvaluatedRun, records_by_key
 from kd_monai.study.group import Group
@@ -47,7 +47,8 @@ def label_efficiency(groups: Sequence[Group]) -> pd.DataFrame:
     for group in groups:
         families.setdefault(family_of(group), []).append(group)
     found = [pd.DataFrame(_rows(name, members, records), columns=COLUMNS) for name, members in families.items()]
-    return pd.concat([over_numbers(rows) for rows in found if len(rows)] or found[:1], ignore_index=True)
+    whole = [rows for rows in found if len(rows)]
+    return pd.concat(whole, ignore_index=True) if whole else pd.DataFrame(columns=COLUMNS)
 
 
 def efficiency_tables(rows: pd.DataFrame) -> list[Table]:
@@ -166,10 +167,13 @@ def family_of(group: Group) -> str:
 
 def _rows(family: str, groups: Sequence[Group], records: Mapping[str, Mapping[str, Any]]) -> list[dict[str, object]]:
     named: dict[tuple[str, str, int | None], dict[str, Arm]] = {}
+    names = names_over_numbers(groups)
     for group in groups:
+        n = group.facts["n_subjects"]
         for arm in arms_of(group):
             if arm.role in ("baseline", "student") and not np.isnan(arm.n_train):
-                named.setdefault((arm.role, arm.name, group.facts["n_subjects"]), {})[arm.modality] = arm
+                for name in names[n, arm.modality, arm.name]:
+                    named.setdefault((arm.role, name, n), {})[arm.modality] = arm
     plain = {n: arms for (role, _, n), arms in named.items() if role == "baseline"}
     if len({n for _, _, n in named}) < 2 or not plain:
         return []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,8 @@ from pydoc import locate
 from typing import Any
 
 from monai.bundle import ConfigParser
+
+logger = logging.getLogger(__name__)
 
 MERGED = "+terms"
 _CHANGES = re.compile(r"\+?terms(#|::).*")
@@ -58,13 +61,13 @@ def stack(base: Path, overlays: Sequence[Path]) -> list[Path]:
         for name in {**(config.get("terms") or {}), **(config.get(MERGED) or {})}:
             if name in where:
                 raise ValueError(
-                    f"A term is defined once; {name!r} stands in {where[name]} and in {path}. "
-                    "Give one of them another name."
+                    f"A term is defined once; {name!r} stands in {where[name]} and in {path}. Give one of them another "
+                    "name, of a shipped method in a copy of your own (METHOD=FILE.yaml)."
                 )
             where[name] = path
         lends = position > 0 and "terms" in config
         weighted += [path] if "segmentation_weight" in config and not lends else []
-        files.append(_lent(path, config) if lends else path)
+        files.append(_lent(path) if lends else path)
     if len(weighted) > 1:
         raise ValueError(
             f"One method sets the segmentation weight; got {', '.join(map(str, weighted))}. Remove it from all but one."
@@ -72,8 +75,12 @@ def stack(base: Path, overlays: Sequence[Path]) -> list[Path]:
     return files
 
 
-def _lent(path: Path, config: Mapping[str, Any]) -> Path:
+@cache
+def _lent(path: Path) -> Path:
     """A copy that adds its terms, of the same name in a folder of its own."""
+    config = ConfigParser.load_config_file(path)
+    if "segmentation_weight" in config:
+        logger.info("The segmentation weight of %s is left out: the first method's stays.", path.stem)
     kept = {name: value for name, value in config.items() if name not in ("terms", MERGED, "segmentation_weight")}
     kept[MERGED] = {**config["terms"], **(config.get(MERGED) or {})}
     copy = Path(tempfile.mkdtemp(dir=_copies().name)) / path.name

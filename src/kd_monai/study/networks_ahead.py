@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from kd_monai.study.data_ahead import parser_of
 from kd_monai.study.initial import sliced_weights
 from kd_monai.study.launch import own_errors
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass
 class UntrainedTeacher:
@@ -33,6 +36,11 @@ class UntrainedTeacher:
     head: Head
     modalities: list[str]
     taps: Mapping[str, str]
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise NotImplementedError(f"a teacher that is not trained yet has no {name!r}")
 
     def tap(self, name: str) -> str:
         """The layer that its configuration lists under this name.
@@ -55,6 +63,8 @@ Configured = tuple[Sequence[Path], Mapping[str, Any]]
 def check_networks(teacher: Configured, student: Configured) -> None:
     """Run teacher and student on torch's meta device, which computes shapes alone, and let each term see both.
 
+    What cannot be decided without numbers, or without a trained teacher, is left to the run itself.
+
     Args:
         teacher, student: how each would be trained.
 
@@ -62,6 +72,15 @@ def check_networks(teacher: Configured, student: Configured) -> None:
         ValueError: a network cannot read a patch of `roi_size`, a tapped layer is missing, a term refuses the two
             networks, or a student cannot start from this teacher's weights.
     """
+    try:
+        _check(teacher, student)
+    except (NotImplementedError, RuntimeError) as error:
+        if not isinstance(error, NotImplementedError) and "meta" not in str(error).lower():
+            raise
+        logger.info("Whether teacher and student go together shows when the student starts: %s", _first_line(error))
+
+
+def _check(teacher: Configured, student: Configured) -> None:
     # built on the CPU, as some networks look at numbers when they are; the run's own random numbers are not drawn
     with torch.random.fork_rng(devices=[]), own_errors():
         there, here = parser_of(*teacher), parser_of(*student)
@@ -88,8 +107,14 @@ def _network(parser: ConfigParser, role: str) -> tuple[nn.Module, Head, list[str
     try:
         dry_run(network, head, (), len(modalities), roi_size)
     except (ValueError, RuntimeError) as error:
+        if isinstance(error, NotImplementedError) or "meta" in str(error).lower():
+            raise
         raise ValueError(
-            f"The {role}'s network ({type(network).__name__}) must be able to read patches of roi_size {roi_size}; it "
-            f'says: {error} Choose another NETWORK, or another patch (SET="roi_size=[96,96,96]").'
+            f"The {role}'s network ({type(network).__name__}) must be able to read patches of roi_size {roi_size}; got "
+            f'"{_first_line(error)}". Choose another NETWORK, or another patch (SET="roi_size=[96,96,96]").'
         ) from error
     return network, head, list(modalities)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0].rstrip(".")

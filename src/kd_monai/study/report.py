@@ -75,19 +75,7 @@ def report(out: str | Path) -> Report:
             belong together.
     """
     out = Path(out).expanduser()
-    found, remarks = find_runs(out)
-    found, more = without_superseded(found)
-    remarks += more
-    groups = [group for group in group_runs(found) if _has_own(group)]
-    # what was trained on everything first
-    groups.sort(key=lambda group: group.facts["n_subjects"] is not None)
-    if not groups:
-        raise ValueError(
-            f"A report needs an evaluated baseline or student; {out} holds teachers alone. Train them first (make "
-            "baseline, make student)."
-        )
-    by_group = [report_rows(group) for group in groups]
-    efficiency = label_efficiency(groups)
+    groups, by_group, efficiency, remarks = _found(out)
     folder = out / FOLDER
     figures = draw_figures(groups, by_group, efficiency, folder)
     rows = pd.concat(by_group, ignore_index=True)
@@ -100,11 +88,36 @@ def report(out: str | Path) -> Report:
     write_bytes(folder / "report.md", _markdown(sections, efficiency, remarks, figures).encode())
     files = (*tables, *figures)
     text = _text(sections, efficiency, [*remarks, f"Written to {folder}: {', '.join(f.name for f in files)}"])
-    results = "\n\n".join(
-        [results_markdown(group, own) for group, own in zip(groups, by_group, strict=True)]
-        + ["\n".join(f"- {word}" for word in efficiency_words(efficiency))]
-    )
-    return Report(rows, text, results.rstrip(), folder, files, by_study(groups, by_group))
+    return Report(rows, text, _results(groups, by_group, efficiency), folder, files, by_study(groups, by_group))
+
+
+def results(out: Path) -> str:
+    """What README shows of a folder; nothing is written.
+
+    Raises:
+        ValueError: as `report` does.
+    """
+    groups, by_group, efficiency, _ = _found(out)
+    return _results(groups, by_group, efficiency)
+
+
+def _found(out: Path) -> tuple[list[Group], list[pd.DataFrame], pd.DataFrame, list[str]]:
+    """The groups of a folder, what was trained on everything first, the rows of each, label efficiency and remarks."""
+    found, remarks = find_runs(out)
+    found, more = without_superseded(found)
+    groups = [group for group in group_runs(found) if _has_own(group)]
+    groups.sort(key=lambda group: group.facts["n_subjects"] is not None)
+    if not groups:
+        raise ValueError(
+            f"A report needs an evaluated baseline or student; {out} holds teachers alone. Train them first (make "
+            "baseline, make student)."
+        )
+    return groups, [report_rows(group) for group in groups], label_efficiency(groups), [*remarks, *more]
+
+
+def _results(groups: Sequence[Group], by_group: Sequence[pd.DataFrame], efficiency: pd.DataFrame) -> str:
+    shown = [results_markdown(group, own) for group, own in zip(groups, by_group, strict=True)]
+    return "\n\n".join([*shown, "\n".join(f"- {word}" for word in efficiency_words(efficiency))]).rstrip()
 
 
 def _has_own(group: Group) -> bool:

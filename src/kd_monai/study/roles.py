@@ -24,7 +24,7 @@ from kd_monai.study.run_folder import RunFolder
 from kd_monai.study.score import score
 from kd_monai.study.settings import fitting
 from kd_monai.study.teacher import Teacher
-from kd_monai.study.variables import overrides_of, settings_of
+from kd_monai.study.variables import defaults, overrides_of, settings_of
 
 NOTHING = "Nothing to compare: no run has a test fold (FOLD=all)."
 # of a command that trains the inner teachers of a finished one: where they are trained, and not what they learn
@@ -60,9 +60,7 @@ def train_student(given: argparse.Namespace) -> RunFolder:
     """
     if given.method == "baseline":
         return train_baseline(given)
-    _check_data(given, student=True)
-    if not given.teacher:
-        _check_networks(given)
+    check_student(given)
     folder = str(given.teacher or train_teacher(given).path)
     if "," not in folder:
         folder = ",".join([folder, *(str(run.path) for run in _train_inner_teachers(given, Path(folder)))])
@@ -70,6 +68,23 @@ def train_student(given: argparse.Namespace) -> RunFolder:
     # of stacked files each names itself, and the last would win
     method = "-".join(Path(name).stem for name in given.method.split(","))
     return _train(STUDENT, files, given, {"modality": given.modality, "teacher": folder, "method": method})
+
+
+def check_student(given: argparse.Namespace) -> None:
+    """Refuse what a student would be refused for, before a teacher is trained for it.
+
+    Raises:
+        ValueError, DataError: unlabelled subjects or inner folds do not go with the data, or networks, terms or start
+            of teacher and student with each other; misspelt variables, where one of these is asked for.
+    """
+    if given.method == "baseline":
+        return
+    _check_data(given, student=True)
+    # what the bundles say themselves goes together, and the check takes half a second
+    own = (given.network, given.teacher_network, given.set, given.teacher_set, given.init)
+    chosen = {name: getattr(given, name) for name in ("method", "recipe", "modality", "teacher_modalities")}
+    if not given.teacher and (any(own) or chosen != defaults()):
+        check_networks(*networks_of(given, given.method, given.modality))
 
 
 def _check_data(given: argparse.Namespace, student: bool = False) -> None:
@@ -92,20 +107,8 @@ def _check_data(given: argparse.Namespace, student: bool = False) -> None:
         check_unlabelled(asked, overrides, sorted({*given.modality.split("-"), *more}))
 
 
-def _check_networks(given: argparse.Namespace) -> None:
-    """Refuse a student that its teacher, once trained, could not teach.
-
-    Shipped methods with one shipped network for both do go together, and are not looked at: it takes half a second.
-    """
-    own = (given.set, given.teacher_set, given.teacher_network, given.init, "," in given.method)
-    files = any(name.endswith((".yaml", ".yml")) for name in (given.method, given.network or "", given.recipe))
-    unread = set(given.modality.split("-")) - set(given.teacher_modalities.split("-"))
-    if any(own) or files or unread:
-        check_networks(*networks_of(given, given.method, given.modality))
-
-
 def networks_of(given: argparse.Namespace, methods: str, modality: str) -> tuple[Configured, Configured]:
-    """Files and overrides of a teacher and of a student of its, as `check_networks` takes them."""
+    """Files and overrides of a teacher and of its student, as `check_networks` takes them."""
     overrides = overrides_of(given)
     of_teacher = {**overrides, **settings_of(given.teacher_set), "modality": given.teacher_modalities}
     student = configuration_files(STUDENT, given, methods)

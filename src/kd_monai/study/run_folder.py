@@ -128,6 +128,7 @@ class RunFolder:
             "device": str(device),
             "precision": facts["precision"],
             "torch_threads": torch.get_num_threads(),
+            "processes": idist.get_world_size(),
             "inner_fold": inner_fold,
             "unlabelled": datalist.unlabelled.identity,
             "n_unlabelled": len(datalist.unlabelled.entries),

@@ -9,6 +9,8 @@ from typing import TypeVar
 from kd_monai.study.config import run_key
 from kd_monai.study.evaluated_run import TrainedRun
 
+_FACTS = ("data_digest", "split_digest", "labels", "precision", "unlabelled", "teacher_key")
+
 Run = TypeVar("Run", bound=TrainedRun)
 
 
@@ -24,20 +26,16 @@ def without_superseded(runs: Sequence[Run]) -> tuple[list[Run], list[str]]:
     alike: dict[str, list[Run]] = {}
     for run in runs:
         if run.record["role"] == "student" and run.teacher_keys and _began(run) is not None:
-            facts = ("data_digest", "split_digest", "labels", "precision", "unlabelled", "teacher_key")
-            alike.setdefault(run_key(run.config, **{name: str(run.get(name)) for name in facts}), []).append(run)
-    gone: dict[int, str] = {}
-    for same in alike.values():
-        last = max(same, key=lambda run: _began(run) or 0)
-        gone |= {
-            id(
-                run
-            ): f"{run.folder.name} is left out: {last.folder.name} is the same training, later, after its teacher "
-            "had been trained anew."
-            for run in same
-            if run is not last
-        }
-    return [run for run in runs if id(run) not in gone], list(gone.values())
+            facts = {name: str(run.get(name)) for name in _FACTS} | {"processes": str(run.get("processes") or 1)}
+            alike.setdefault(run_key(run.config, **facts), []).append(run)
+    latest = {id(run): max(same, key=lambda run: _began(run) or 0) for same in alike.values() for run in same}
+    remarks = [
+        f"{run.folder.name} is left out: {latest[id(run)].folder.name} is the same training, later, with other weights "
+        "of the same teacher."
+        for run in runs
+        if latest.get(id(run), run) is not run
+    ]
+    return [run for run in runs if latest.get(id(run), run) is run], remarks
 
 
 def _began(run: TrainedRun) -> float | None:
@@ -46,5 +44,8 @@ def _began(run: TrainedRun) -> float | None:
         return None
     with file.open() as lines:
         line = lines.readline()
-    time: float | None = json.loads(line).get("time") if line.endswith("\n") else None
+    try:
+        time: float | None = json.loads(line).get("time")
+    except ValueError:  # a killed process leaves half a line
+        return None
     return time

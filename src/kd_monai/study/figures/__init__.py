@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from kd_monai.study.arm import names_over_numbers
 from kd_monai.study.figures.canvas import save
 from kd_monai.study.figures.curves import curves_figure
 from kd_monai.study.figures.dice import dice_figure
@@ -55,7 +56,8 @@ def draw_figures(
         members = [i for i, name in enumerate(families) if name == family]
         caption = f"Recipe {groups[members[0]].facts['recipe']}; {short_facts([groups[i] for i in members])}"
         suffix = f"-{family[:4]}" if len(tried) > 1 else ""
-        rows = pd.concat([by_group[i] for i in members], ignore_index=True)
+        names = names_over_numbers([groups[i] for i in members])
+        rows = pd.concat([_renamed(by_group[i], groups[i], names) for i in members], ignore_index=True)
         own = efficiency[efficiency.family == family]
         for name, figure in (
             ("gain", gain_figure(rows, caption)),
@@ -63,3 +65,10 @@ def draw_figures(
         ):
             drawn += [save(figure, folder / f"{name}{suffix}.png")] if figure else []
     return drawn
+
+
+def _renamed(rows: pd.DataFrame, group: Group, names: Mapping[tuple[int | None, str, str], list[str]]) -> pd.DataFrame:
+    """A group's rows under the names that its arms have in the whole family."""
+    places = zip(rows.over.str.split().str[0], rows.arm, strict=True)
+    arms = [names.get((group.facts["n_subjects"], modality, arm), [arm]) for modality, arm in places]
+    return rows.assign(arm=pd.Series(arms, index=rows.index)).explode("arm", ignore_index=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
-from kd_monai.study.arm import over_numbers
 from kd_monai.study.figures.canvas import TITLES, legend, line_styles, panels, title
 from kd_monai.study.report_rows import ENDPOINT
 from kd_monai.study.report_tables import all_first
@@ -19,7 +18,7 @@ def gain_figure(rows: pd.DataFrame, caption: str) -> Figure | None:
         caption: what they were measured on.
     """
     found = rows[(rows.metric == "dice") & (rows.region == ENDPOINT) & (rows.role == "student") & rows["diff"].notna()]
-    found = over_numbers(found[found.n_train.notna()])
+    found = found[found.n_train.notna()]
     found = found[found.groupby(["arm", "modality"]).n_train.transform("nunique") > 1]
     if found.empty:
         return None
