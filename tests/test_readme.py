@@ -31,8 +31,8 @@ NOT_RUN = {
     "make test": "these are the tests",
     "TORCH_INDEX_URL=https://download.pytorch.org/whl/cpu make install": "it downloads torch from another index",
 }
-PROCESSES = "pipelines/demo.py | pipelines/serve.py | -c"
-"""What is run by a Python of its own: the first command, and one that is stopped by signals."""
+PROCESSES = "pipelines/serve.py | -c"
+"""What is run by a Python of its own: what is stopped by signals."""
 VERBS = {
     "make phantom SUBJECTS=1": (),
     "make teacher": (),

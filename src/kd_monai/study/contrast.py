@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from kd_monai.metrics import LOWER_IS_BETTER, Interval, case_values, gap_closed, paired_difference
+from kd_monai.metrics import LOWER_IS_BETTER, Interval, gap_closed, paired_difference
 from kd_monai.study.pool import Pool
 from kd_monai.study.setting import differing, setting_of
 
@@ -50,7 +50,7 @@ def contrast(pool: Pool, baseline: Pool, teacher: Pool | None, metric: str, regi
 
 
 def _shared(pools: Sequence[Pool], metric: str, region: str) -> list[pd.Series]:
-    values = pd.concat([case_values(pool.cases, metric, region) for pool in pools], axis=1, join="inner")
+    values = pd.concat([pool.values(metric, region) for pool in pools], axis=1, join="inner")
     values = values.sort_index().dropna()
     return [values.iloc[:, i] for i in range(len(pools))]
 

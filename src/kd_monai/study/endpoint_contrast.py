@@ -13,7 +13,6 @@ from kd_monai.metrics import (
     ENDPOINT_REGIONS,
     Interval,
     PairedTest,
-    case_values,
     endpoint,
     endpoint_interval,
     paired_test,
@@ -116,7 +115,7 @@ def endpoint_values(networks: Sequence[Sequence[Pool]], metric: str = "dice") ->
         metric: ``dice``, or ``tuned_dice``.
     """
     tables = [
-        [case_values(pool.cases, metric, region).rename(f"{i} {j} {region}") for region in ENDPOINT_REGIONS]
+        [pool.values(metric, region).rename(f"{i} {j} {region}") for region in ENDPOINT_REGIONS]
         for i, pools in enumerate(networks)
         for j, pool in enumerate(pools)
     ]

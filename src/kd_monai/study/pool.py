@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import pandas as pd
 
-from kd_monai.metrics import CASE_COLUMNS, MORE_COLUMNS
+from kd_monai.metrics import CASE_COLUMNS, MORE_COLUMNS, case_values
 from kd_monai.study.evaluated_run import EvaluatedRun
 
 
@@ -32,6 +32,7 @@ class Pool:
     cases: pd.DataFrame
     variant: str = ""
     differs: str = ""
+    _values: dict[tuple[str, str], pd.Series] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def title(self) -> str:
@@ -55,6 +56,12 @@ class Pool:
     def by_seed(self) -> dict[Any, Pool]:
         """Seed -> the pool of its runs alone."""
         return {seed: pool_runs([run for run in self.runs if run.record["seed"] == seed]) for seed in self.seeds}
+
+    def values(self, metric: str, region: str) -> pd.Series:
+        """`case_values` of its cases; a report asks for each of them dozens of times, so they are kept."""
+        if (metric, region) not in self._values:
+            self._values[metric, region] = case_values(self.cases, metric, region)
+        return self._values[metric, region]
 
 
 def pool_runs(runs: Sequence[EvaluatedRun], variant: str = "", differs: str = "") -> Pool:

@@ -13,7 +13,6 @@ from kd_monai.metrics import (
     MORE_ROWS,
     SUMMARY_ROWS,
     PairedTest,
-    case_values,
     holm,
     paired_test,
     summarise,
@@ -114,7 +113,7 @@ def _over_modalities(arms: Sequence[Arm]) -> Iterable[list[Arm]]:
 
 
 def _test(pool: Pool, baseline: Pool, metric: str, region: str) -> PairedTest:
-    own, base = case_values(pool.cases, metric, region).align(case_values(baseline.cases, metric, region), join="inner")
+    own, base = pool.values(metric, region).align(baseline.values(metric, region), join="inner")
     return paired_test(own, base, metric in LOWER_IS_BETTER)
 
 

@@ -84,6 +84,7 @@ def check_student(given: argparse.Namespace) -> None:
     own = (given.network, given.teacher_network, given.set, given.teacher_set, given.init)
     chosen = {name: getattr(given, name) for name in ("method", "recipe", "modality", "teacher_modalities")}
     if not given.teacher and (any(own) or chosen != defaults()):
+        _check_settings(given)
         check_networks(*networks_of(given, given.method, given.modality))
 
 
@@ -96,8 +97,7 @@ def _check_data(given: argparse.Namespace, student: bool = False) -> None:
     asked = Asked.by(configuration_files(STUDENT, given, given.method), overrides)
     if asked.unlabelled is None and not asked.inner_folds:
         return  # each run looks at the rest itself, first of all
-    for bundle, method in ((TEACHER, ""), (STUDENT, given.method)):
-        _fitting(bundle, _overlays(bundle, given, method), given)
+    _check_settings(given)
     if not given.teacher:
         of_teacher = overrides | settings_of(given.teacher_set)
         files = configuration_files(TEACHER, given)
@@ -105,6 +105,11 @@ def _check_data(given: argparse.Namespace, student: bool = False) -> None:
     if student:
         more = [] if given.teacher else given.teacher_modalities.split("-")
         check_unlabelled(asked, overrides, sorted({*given.modality.split("-"), *more}))
+
+
+def _check_settings(given: argparse.Namespace) -> None:
+    for bundle, method in ((TEACHER, ""), (STUDENT, given.method)):
+        _fitting(bundle, _overlays(bundle, given, method), given)
 
 
 def networks_of(given: argparse.Namespace, methods: str, modality: str) -> tuple[Configured, Configured]:
