@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,17 +11,6 @@ from kd_monai.study import roles
 from kd_monai.study.grid import read_grid
 from kd_monai.study.grid_data import read_data
 from kd_monai.study.variables import read_variables
-
-
-@pytest.fixture
-def line(phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """A command's data; what trains fails."""
-
-    def train(*_: Any) -> None:
-        raise AssertionError("something was trained")
-
-    monkeypatch.setattr(roles, "train", train)
-    return ["--data", str(phantom), "--out", str(tmp_path)]
 
 
 def test_unlabelled_patients_of_the_fold_are_refused(phantom: Path, line: list[str]) -> None:

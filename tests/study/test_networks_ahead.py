@@ -41,17 +41,6 @@ REFUSED = {
 }
 
 
-@pytest.fixture
-def line(phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """A command's data; what trains fails."""
-
-    def train(*_: Any) -> None:
-        raise AssertionError("something was trained")
-
-    monkeypatch.setattr(roles, "train", train)
-    return ["--data", str(phantom), "--out", str(tmp_path)]
-
-
 @pytest.mark.parametrize(("wrong", "said"), REFUSED.values(), ids=REFUSED)
 def test_what_its_teacher_could_not_teach_is_refused(wrong: list[str], said: str, line: list[str]) -> None:
     with pytest.raises(ValueError, match=said):
