@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from bundle_samples import STUDENT, TEACHER, save_case
+from bundle_samples import STUDENT, TEACHER, brain, save_case
 from monai.bundle import ConfigParser
 
 from kd_monai.data import cached_transforms
@@ -37,6 +37,24 @@ def test_preprocessing_equals_the_cached_transforms(
         assert cached.dtype == dtype
         np.testing.assert_array_equal(inferred.to(dtype).numpy(), cached.numpy())
         np.testing.assert_allclose(inferred.affine, cached.affine)
+
+
+@pytest.mark.parametrize("air", [((0, 0), (0, 0), (0, 0)), ((7, 10), (12, 3), (0, 15)), ((16, 0), (5, 9), (8, 8))])
+@pytest.mark.parametrize("spacing_mm", [8.0, 12.0, 6.0])  # two and three voxels, and no whole number of them
+def test_resampling_the_brain_alone_changes_rounding_and_no_box(
+    air: tuple[tuple[int, int], ...], spacing_mm: float, tmp_path: Path, make_bundle: Callable[..., Path]
+) -> None:
+    case = save_case(tmp_path / "in" / "a", np.pad(brain(), air))
+    parser = ConfigParser()
+    parser.read_config(make_bundle(spacing_mm=[spacing_mm] * 3) / "configs" / "inference.yaml")
+    parser["dataset_dir"] = str(case)
+    inferred = parser.get_parsed_content("dataset")[0]["image"]
+    entry = {"subject": "a", "grade": None, "image": {"t1ce": str(case / "a_t1ce.nii.gz")}, "label": ""}
+    whole = cached_transforms("t1ce", spacing_mm=spacing_mm, half=False, with_label=False)(entry)["image"]
+    np.testing.assert_allclose(inferred.affine, whole.affine, atol=1e-4)
+    np.testing.assert_allclose(inferred.numpy(), whole.numpy(), atol=1e-3)
+    (resampled,) = (done["orig_size"][0] for done in inferred.applied_operations if done["class"] == "SpatialResample")
+    assert (resampled < sum(air[0]) + 30) == (spacing_mm != 6 and sum(air[0]) > 0)  # the air was left out
 
 
 @pytest.mark.parametrize("template", [STUDENT, TEACHER], ids=lambda path: path.name)

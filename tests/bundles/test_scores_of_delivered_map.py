@@ -48,4 +48,5 @@ def test_scores_are_those_of_the_written_files(
         scores = region_scores(pred, label, spacing_mm)
         for metric in ("dice", "hd95"):
             for region in REGIONS:
-                assert scores[metric][region] == cases.loc[entry["subject"], f"{metric}_{region}"]
+                # a voxel whose logit is 0 up to rounding may fall either way: the bundle resamples the brain, not the air
+                assert scores[metric][region] == pytest.approx(cases.loc[entry["subject"], f"{metric}_{region}"], rel=1e-4)

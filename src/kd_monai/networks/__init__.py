@@ -6,6 +6,7 @@ from kd_monai.networks.mean import MeanNetwork
 from kd_monai.networks.multiresunet import MultiResUNet
 from kd_monai.networks.native_probabilities import native_probabilities
 from kd_monai.networks.openvino_forward import OpenVINOForward, openvino_is_installed
+from kd_monai.networks.rim import without_rim
 from kd_monai.networks.taps import FeatureTaps
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "openvino_is_installed",
     "regions_of",
     "resolved_memory_format",
+    "without_rim",
 ]
