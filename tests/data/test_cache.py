@@ -98,7 +98,7 @@ def test_a_damaged_file_is_built_again(datalist: Datalist, tmp_path: Path, caplo
     path = next((tmp_path / "cache").iterdir())
     whole = path.read_bytes()
     flipped = bytearray(whole)
-    flipped[len(whole) // 2] ^= 1  # torch.load would take this without a word
+    flipped[len(whole) // 2] ^= 1  # numpy and torch would take this without a word
     for damaged in (bytes(flipped), whole[:-100], b""):
         path.write_bytes(damaged)
         caplog.clear()

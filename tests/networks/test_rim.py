@@ -18,7 +18,10 @@ def rim_of_box() -> torch.Tensor:
     image = torch.zeros(1, 61, 61, 61)
     image[:, 20:41, 20:41, 20:41] = 1
     forward = Compose(
-        [Spacingd("image", pixdim=[2.0, 2.0, 2.0], mode="bilinear", dtype=np.float32), CropForegroundd("image", "image")]
+        [
+            Spacingd("image", pixdim=[2.0, 2.0, 2.0], mode="bilinear", dtype=np.float32),
+            CropForegroundd("image", "image"),
+        ]
     )
     sample = forward({"image": MetaTensor(image, affine=torch.eye(4))})
     sample["pred"] = MetaTensor(torch.full((3, *sample["image"].shape[1:]), 50.0), meta=sample["image"].meta)
@@ -46,4 +49,6 @@ def test_the_bundles_do_the_same(template) -> None:
     parser.read_config(template / "configs" / "inference.yaml")
     in_the_bundle = parser.get_parsed_content("without_rim")
     for logits in (rim_of_box(), torch.zeros(3, 2, 2, 2), torch.randn(4, 5, 6, 7)):
-        torch.testing.assert_close(in_the_bundle(MetaTensor(logits.clone())).as_tensor(), without_rim(logits), rtol=0, atol=0)
+        torch.testing.assert_close(
+            in_the_bundle(MetaTensor(logits.clone())).as_tensor(), without_rim(logits), rtol=0, atol=0
+        )

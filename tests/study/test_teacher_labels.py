@@ -88,7 +88,7 @@ def test_the_teacher_that_teaches_a_subject_labels_it_and_labels_are_kept(tmp_pa
 def test_a_damaged_label_is_made_again(tmp_path: Path) -> None:
     networks = [Drawn(drawing(1), "regions")]
     labels, _ = labelled(tmp_path, networks, None)
-    (file,) = tmp_path.glob("x.1.*.pt")
+    file = tmp_path / "x.1.volume"
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(bytes(content))
@@ -153,7 +153,7 @@ def test_a_student_learns_from_unlabelled_subjects_and_resumes_bit_for_bit(
 
     monkeypatch.setattr(TeacherHandler, "attach", watched)
     labelling: list[str] = []
-    monkeypatch.setattr(module, "_write", _noting(module._write, labelling))
+    monkeypatch.setattr(module, "write_volume_file", _noting(module.write_volume_file, labelling))
     with pytest.MonkeyPatch.context() as patch:
         once(patch, ProgressHandler, "step", 6, KeyboardInterrupt())
         with pytest.raises(KeyboardInterrupt):
@@ -178,9 +178,9 @@ def test_a_student_learns_from_unlabelled_subjects_and_resumes_bit_for_bit(
 
 
 def _noting(write: Any, subjects: list[str]) -> Any:
-    def noting(folder: Path, subject: str, label: Any) -> None:
-        subjects.append(subject)
-        write(folder, subject, label)
+    def noting(path: Path, label: Any) -> None:
+        subjects.append(path.stem)
+        write(path, label)
 
     return noting
 

@@ -129,12 +129,13 @@ class CachedTransforms(Compose):
                 )
         box = self._box(images, first.shape)
         sides = [end - start for start, end in zip(*box, strict=True)]
-        image = torch.zeros(len(images), *sides, dtype=first.voxels.dtype)
+        # numpy's zeros are pages that nobody has touched yet: half of the time of torch's
+        image = torch.from_numpy(np.zeros((len(images), *sides), dtype=first.voxels.numpy().dtype))
         for channel, volume in zip(image, images.values(), strict=True):
             volume.paste(channel, box)
         sample: dict[str, Any] = {"image": MetaTensor(image, **self._cut(first, box)), "subject": subject}
         if self.settings["with_label"]:
-            label = torch.zeros(1, *sides, dtype=torch.uint8)
+            label = torch.from_numpy(np.zeros((1, *sides), dtype=np.uint8))
             volumes[-1].paste(label[0], box)
             sample["label"] = MetaTensor(label, **self._cut(volumes[-1], box))
         return sample

@@ -1,7 +1,6 @@
 """Cached volumes in files that every run on the same data shares."""
 
 import hashlib
-import io
 import json
 import logging
 import os
@@ -10,21 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import monai
-import torch
-from isal import isal_zlib
 from monai.data import Dataset
 
-from kd_monai.atomic import write_bytes
 from kd_monai.data.build import build
 from kd_monai.data.cached import CachedTransforms, Source
 from kd_monai.data.cropped_volume import CroppedVolume
 from kd_monai.data.found import Entry, file_signature
+from kd_monai.data.volume_file import read_volume_file, write_volume_file
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 3
+FORMAT = 4
 """Raise it when a cached volume changes its form."""
-_CHECKSUM_BYTES = 4
 
 
 class DiskCache(Dataset):
@@ -51,27 +47,21 @@ class DiskCache(Dataset):
             "settings": {**self.transform.volume_settings(source), "format": FORMAT, "monai": monai.__version__},
         }
         name = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:32]
-        return self.folder / f"{name}.pt"
+        return self.folder / f"{name}.volume"
 
     def _read(self, path: Path) -> CroppedVolume | None:
         try:
-            content = memoryview(path.read_bytes())
+            volume = read_volume_file(path)
         except FileNotFoundError:
             return None
-        checksum, body = content[:_CHECKSUM_BYTES], content[_CHECKSUM_BYTES:]
-        # torch.load would take a changed voxel without a word
-        if isal_zlib.crc32(body).to_bytes(_CHECKSUM_BYTES, "big") != checksum:
+        if volume is None:
             logger.warning("%s is damaged; it is built again", path)
-            return None
-        return CroppedVolume.from_plain(torch.load(io.BytesIO(body), weights_only=True))
+        return volume
 
     def _write(self, transform: CachedTransforms, sources: Sequence[Source]) -> dict[Source, CroppedVolume]:
         volumes = transform.volumes(sources)
         for source, volume in volumes.items():
-            body = io.BytesIO()
-            torch.save(volume._asdict(), body)
-            checksum = isal_zlib.crc32(body.getbuffer()).to_bytes(_CHECKSUM_BYTES, "big")
-            write_bytes(self.path(source), checksum + body.getvalue())
+            write_volume_file(self.path(source), volume)
         return volumes
 
     def _transform(self, index: int) -> dict[str, Any]:

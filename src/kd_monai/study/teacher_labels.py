@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import glob
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import ignite.distributed as idist
 import torch
 from monai.inferers import Inferer
 from torch import Tensor, nn
@@ -18,7 +16,8 @@ from kd_monai.data import WithUnlabelled, cache_dataset
 from kd_monai.data.cached import CachedTransforms
 from kd_monai.data.cropped_volume import CroppedVolume, box_of, slices
 from kd_monai.data.found import Entry
-from kd_monai.handlers import file_digest, save_atomically, select_channels
+from kd_monai.data.volume_file import read_volume_file, write_volume_file
+from kd_monai.handlers import select_channels
 from kd_monai.outputs import Head
 from kd_monai.phases import phase
 
@@ -43,22 +42,15 @@ def teacher_label(image: Tensor, network: nn.Module, head: Head, inferer: Infere
     return CroppedVolume(label[slices(box)].clone(), box, box, tuple(label.shape), {}, [])
 
 
-def _read(folder: Path, subject: str) -> CroppedVolume | None:
+def _read(path: Path) -> CroppedVolume | None:
     """The label that was written for a subject, if its file is what was written."""
-    for path in folder.glob(f"{glob.escape(subject)}.*.pt"):
-        name, digest, _ = path.name.rsplit(".", 2)
-        if name == subject:
-            if file_digest(path) == digest:
-                return CroppedVolume.from_plain(torch.load(path, weights_only=True))
-            logger.warning("%s is damaged; the teacher labels the subject again", path)
-            path.unlink()
-    return None
-
-
-def _write(folder: Path, subject: str, label: CroppedVolume) -> None:
-    temporary = folder / f"{subject}.{idist.get_rank()}.new"
-    save_atomically(label._asdict(), temporary)
-    temporary.replace(folder / f"{subject}.{file_digest(temporary)}.pt")
+    try:
+        label = read_volume_file(path)
+    except FileNotFoundError:
+        return None
+    if label is None:
+        logger.warning("%s is damaged; the teacher labels the subject again", path)
+    return label
 
 
 @phase("labelling")
@@ -89,12 +81,13 @@ def teacher_labels(
     for number in tqdm(range(len(samples)), "Labelling", disable=None):
         sample = samples[number]
         subject = sample["subject"]
-        label = _read(folder, subject)
+        path = folder / f"{subject}.volume"
+        label = _read(path)
         if label is None:
             image = sample["image"].as_subclass(Tensor)[list(channels)].to(device)
             network = networks[route[subject] if route is not None else 0]
             label = teacher_label(image, network.eval(), head, inferer)
-            _write(folder, subject, label)
+            write_volume_file(path, label)
         labels.append(label)
     empty = sum(not label.voxels.numel() for label in labels)
     if empty:
