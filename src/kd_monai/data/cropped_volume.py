@@ -34,7 +34,7 @@ def slices(box: Box) -> tuple[slice, ...]:
 class CroppedVolume(NamedTuple):
     """Voxels of one file's one channel on the grid of the samples, without the zeros around them.
 
-    Plain values only, which ``torch.load(weights_only=True)`` takes.
+    Plain values and tensors only, as a cache file holds them.
     """
 
     voxels: torch.Tensor

@@ -29,7 +29,7 @@ def _plain(value: Any) -> Any:
 class PlainMeta(Transform):
     """Keeps of each image's metadata what ``Invertd`` and ``SaveImage`` read, free of numpy and of instance ids.
 
-    ``torch.load(weights_only=True)`` refuses numpy and enums, and ``Invertd`` the ids of another process's transforms.
+    Cache files know neither numpy nor enums, and ``Invertd`` the ids of another process's transforms.
     """
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
