@@ -418,7 +418,7 @@ def test_auto_falls_back_on_torch_and_says_why(
 def test_openvino_that_was_asked_for_is_refused_with_cause_and_remedy(
     reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(RuntimeError, match="(?s)" + reason + r".*Set `teacher_runtime: torch`, or `auto`"):
+    with pytest.raises(ValueError, match="(?s)" + reason + r".*Set `teacher_runtime: torch`, or `auto`"):
         refused(reason, "openvino", monkeypatch).trainer.run()
 
 

@@ -166,5 +166,5 @@ def test_several_teachers_are_refused_by_a_learned_feature_term() -> None:
 def test_learned_terms_are_refused_in_several_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ignite.distributed.get_world_size", lambda: 2)
     Training(None)
-    with pytest.raises(RuntimeError, match="got 2 processes"):
+    with pytest.raises(ValueError, match="got 2 processes"):
         Training(terms(1.0))

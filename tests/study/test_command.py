@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from kd_monai.data import DataError
 from kd_monai.handlers import NaNLossError
@@ -36,6 +37,13 @@ def test_a_mistake_of_the_users_is_one_message(error: Exception, capsys: pytest.
     assert ended(error) == 2
     written = capsys.readouterr().err
     assert written.strip() == f"{type(error).__name__}: {error}"
+
+
+def test_a_gpu_that_is_too_small_is_one_message_with_what_needs_less(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ended(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")) == 2
+    said = capsys.readouterr().err.strip().splitlines()
+    assert said[0] == "OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB"
+    assert "roi_size" in said[1]
 
 
 def test_ctrl_c_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:

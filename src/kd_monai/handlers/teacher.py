@@ -76,9 +76,9 @@ class TeacherHandler:
 
     Raises (at STARTED):
         ValueError: a tapped layer is missing, a feature term was given several teachers, or a term refuses the two
-            networks (heads, shapes of layers), or `openvino` was asked for on another device than a CPU.
-        RuntimeError: a learned term was never built, or `openvino` was asked for and is not installed, cannot run the
-            teacher, or computes something else than torch.
+            networks (heads, shapes of layers), or `openvino` was asked for on another device than a CPU, is not
+            installed, cannot run the teacher, or computes something else than torch.
+        RuntimeError: a learned term was never built.
     """
 
     def __init__(
@@ -171,7 +171,7 @@ class TeacherHandler:
         except Exception as error:  # whatever it is, torch needs none of it
             cause = f"{type(error).__name__}: {error}"
             if self.runtime == "openvino":
-                raise RuntimeError(
+                raise ValueError(
                     f"`teacher_runtime: openvino` needs a teacher that OpenVINO runs as torch does; got {cause}\n"
                     "Set `teacher_runtime: torch`, or `auto`."
                 ) from error

@@ -50,8 +50,8 @@ def build_terms(
         device: where both networks and the loss go.
 
     Raises:
-        ValueError: a tapped layer is missing, or feature terms were given several teachers.
-        RuntimeError: learned terms or critics in a training of several processes.
+        ValueError: a tapped layer is missing, feature terms were given several teachers, or learned terms or critics
+            train in several processes.
     """
     if teacher is not None and loss.learned:
         teacher_layers, student_layers = loss.layers
@@ -64,7 +64,7 @@ def build_terms(
             loss.build(of_student, of_teacher)
     learning = [*loss.parameters()] or loss.critics.by_name()
     if learning and idist.get_world_size() > 1:
-        raise RuntimeError(
+        raise ValueError(
             f"Learned terms train in one process, as only the student's gradients are averaged; got "
             f"{idist.get_world_size()} processes. Train on one GPU, or leave out the adapter or critic."
         )

@@ -6,14 +6,20 @@ import logging
 import sys
 from collections.abc import Callable
 
+import torch
+
 from kd_monai.handlers import NaNLossError
 from kd_monai.tracking import TrackingError
 
+OUT_OF_MEMORY = (
+    "The GPU is too small for this training, or shared with others. "
+    'Smaller patches (SET="roi_size=[64,64,64]"), NETWORK=unet or fewer JOBS need less of it.'
+)
 NOISY = ("monai.bundle.workflows", "ignite.engine", "matplotlib", "alembic")
 
 
 def run_command(main: Callable[[], None]) -> None:
-    """Run a pipeline; what is wrong with its input is printed as one message, and the exit status is 2.
+    """Run a pipeline; what is wrong with its input, or too large for the GPU, is one message, and the exit status is 2.
 
     Any other exception keeps its traceback: it is a defect, not a mistake of the user's.
     """
@@ -25,6 +31,9 @@ def run_command(main: Callable[[], None]) -> None:
     except (ValueError, OSError, NaNLossError, TrackingError) as problem:
         logging.getLogger(__name__).debug("", exc_info=True)
         sys.stderr.write(f"\n{type(problem).__name__}: {problem}\n")
+        sys.exit(2)
+    except torch.OutOfMemoryError as problem:
+        sys.stderr.write(f"\n{type(problem).__name__}: {problem}\n{OUT_OF_MEMORY}\n")
         sys.exit(2)
     except KeyboardInterrupt:
         sys.stderr.write("\nInterrupted; the same command continues from the last finished epoch.\n")
