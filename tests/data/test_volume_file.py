@@ -54,7 +54,7 @@ def test_an_empty_label_comes_back(tmp_path: Path) -> None:
     assert read.voxels.shape == (0, 0, 0)
 
 
-def test_any_changed_byte_and_any_lost_end_is_noticed(tmp_path: Path) -> None:
+def test_any_changed_byte_and_any_lost_end_is_noticed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "a.volume"
     write_volume_file(path, volume(torch.uint8, (2, 2, 2)))
     whole = path.read_bytes()
@@ -67,8 +67,10 @@ def test_any_changed_byte_and_any_lost_end_is_noticed(tmp_path: Path) -> None:
     for size in [0, 3, 7, 8, len(whole) // 2, len(whole) - 1]:
         path.write_bytes(whole[:size])
         assert read_volume_file(path) is None, size
+    assert len(caplog.records) == 6 + 50 + 6
+    assert all("damaged" in record.getMessage() for record in caplog.records)
 
 
-def test_a_file_that_is_not_there_is_another_matter(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        read_volume_file(tmp_path / "a.volume")
+def test_a_file_that_is_not_there_is_no_damage(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert read_volume_file(tmp_path / "a.volume") is None
+    assert not caplog.records

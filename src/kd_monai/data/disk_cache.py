@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,8 +15,6 @@ from kd_monai.data.cached import CachedTransforms, Source
 from kd_monai.data.cropped_volume import CroppedVolume
 from kd_monai.data.found import Entry, file_signature
 from kd_monai.data.volume_file import read_volume_file, write_volume_file
-
-logger = logging.getLogger(__name__)
 
 FORMAT = 4
 """Raise it when a cached volume changes its form."""
@@ -49,15 +46,6 @@ class DiskCache(Dataset):
         name = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:32]
         return self.folder / f"{name}.volume"
 
-    def _read(self, path: Path) -> CroppedVolume | None:
-        try:
-            volume = read_volume_file(path)
-        except FileNotFoundError:
-            return None
-        if volume is None:
-            logger.warning("%s is damaged; it is built again", path)
-        return volume
-
     def _write(self, transform: CachedTransforms, sources: Sequence[Source]) -> dict[Source, CroppedVolume]:
         volumes = transform.volumes(sources)
         for source, volume in volumes.items():
@@ -66,7 +54,7 @@ class DiskCache(Dataset):
 
     def _transform(self, index: int) -> dict[str, Any]:
         sources = self.transform.sources(self.data[index])
-        volumes = {source: self._read(self.path(source)) for source in sources}
+        volumes = {source: read_volume_file(self.path(source)) for source in sources}
         missing = [source for source, volume in volumes.items() if volume is None]
         volumes.update(self._write(self.transform, missing))
         return self.transform.assemble(self.data[index]["subject"], sources, [volumes[source] for source in sources])

@@ -6,6 +6,7 @@ torch.load copies voxels twice, and takes ten times as long as json for the few 
 from __future__ import annotations
 
 import json
+import logging
 import struct
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from isal import isal_zlib
 
 from kd_monai.atomic import replacing
 from kd_monai.data.cropped_volume import CroppedVolume
+
+logger = logging.getLogger(__name__)
 
 _HEAD = struct.Struct(">II")
 """CRC-32 of all that follows it, and the bytes of the JSON."""
@@ -59,15 +62,19 @@ def write_volume_file(path: str | Path, volume: CroppedVolume) -> None:
 
 
 def read_volume_file(path: str | Path) -> CroppedVolume | None:
-    """The volume of a file that `write_volume_file` wrote; None where it is damaged or of another form.
+    """The volume of a file that `write_volume_file` wrote; None where there is none, or a damaged one, with a warning.
 
     Its voxels are the file's own pages: it may be replaced, but not be written into, as long as they are in use.
-
-    Raises:
-        FileNotFoundError: there is none.
     """
-    if Path(path).stat().st_size < _HEAD.size:
+    if not Path(path).is_file():
         return None
+    volume = _mapped(path) if Path(path).stat().st_size >= _HEAD.size else None
+    if volume is None:
+        logger.warning("%s is damaged; it is made again", path)
+    return volume
+
+
+def _mapped(path: str | Path) -> CroppedVolume | None:
     # "c": who changes the voxels does not change the file
     content = np.asarray(np.memmap(path, dtype=np.uint8, mode="c"))
     checksum, size = _HEAD.unpack(content[: _HEAD.size].tobytes())

@@ -42,17 +42,6 @@ def teacher_label(image: Tensor, network: nn.Module, head: Head, inferer: Infere
     return CroppedVolume(label[slices(box)].clone(), box, box, tuple(label.shape), {}, [])
 
 
-def _read(path: Path) -> CroppedVolume | None:
-    """The label that was written for a subject, if its file is what was written."""
-    try:
-        label = read_volume_file(path)
-    except FileNotFoundError:
-        return None
-    if label is None:
-        logger.warning("%s is damaged; the teacher labels the subject again", path)
-    return label
-
-
 @phase("labelling")
 def teacher_labels(
     samples: Dataset,
@@ -82,7 +71,7 @@ def teacher_labels(
         sample = samples[number]
         subject = sample["subject"]
         path = folder / f"{subject}.volume"
-        label = _read(path)
+        label = read_volume_file(path)
         if label is None:
             image = sample["image"].as_subclass(Tensor)[list(channels)].to(device)
             network = networks[route[subject] if route is not None else 0]
