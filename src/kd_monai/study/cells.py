@@ -11,6 +11,7 @@ from monai.bundle import ConfigParser
 
 from kd_monai.data import REST, Datalist
 from kd_monai.study.config import NOT_IDENTITY, run_key
+from kd_monai.study.config_files import ConfigFiles
 from kd_monai.study.grid import Grid
 from kd_monai.study.launch import STUDENT, TEACHER
 from kd_monai.study.methods import check_heads, inner_folds
@@ -197,8 +198,8 @@ def _stacks(grid: Grid) -> Iterator[_Stack]:
         check_heads(own, wanted)
     pairs = {pair.partition("=")[0].strip(): pair for pair in given.set}
     for name, own in files.items():
-        config = ConfigParser.load_config_files([str(file) for file in own])
-        fixed = ConfigParser.load_config_file(own[-1]).keys() if name == "baseline" else ()
+        config = ConfigFiles.load_config_files([str(file) for file in own])
+        fixed = ConfigFiles.load_config_file(own[-1]).keys() if name == "baseline" else ()
         known = ConfigParser(config)
         student = name not in ("", "baseline")
         yield _Stack(

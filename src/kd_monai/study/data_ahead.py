@@ -10,6 +10,7 @@ from typing import Any, Self
 from monai.bundle import ConfigParser
 
 from kd_monai.data import Datalist
+from kd_monai.study.config_files import ConfigFiles
 from kd_monai.study.launch import own_errors
 from kd_monai.study.methods import inner_folds_of
 from kd_monai.study.settings import has_place
@@ -22,7 +23,7 @@ def parser_of(files: Sequence[Path], overrides: Mapping[str, Any]) -> ConfigPars
         files: ``train.yaml`` and the overlays of the run.
         overrides: configuration id -> value; those that the files have no place for are passed over.
     """
-    parser = ConfigParser(ConfigParser.load_config_files([str(file) for file in files]))
+    parser = ConfigParser(ConfigFiles.load_config_files([str(file) for file in files]))
     for target, value in overrides.items():
         if has_place(target, parser):
             parser[target] = value
@@ -67,7 +68,7 @@ class Asked:
         Raises:
             ValueError: unlabelled subjects for a method that learns nothing of them.
         """
-        config = {**ConfigParser.load_config_files([str(file) for file in files]), **overrides}
+        config = {**ConfigFiles.load_config_files([str(file) for file in files]), **overrides}
         if config["unlabelled"] is not None and not config["terms"] and config["method"] != "baseline":
             raise ValueError(
                 f"Unlabelled subjects (UNLABELLED) teach a student through a method's terms; {config['method']} has "

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from monai.bundle import ConfigParser
-
 from kd_monai.brats import parse_modalities
+from kd_monai.study.config_files import ConfigFiles
 from kd_monai.study.launch import STUDENT, train_file
 from kd_monai.study.variables import read_variables
 
@@ -94,7 +93,7 @@ def read_grid(description: str | None, arguments: Sequence[str] | None = None) -
     given = read_variables(description, [*rest, *(part for text in some for part in ("--n-subjects", text))])
     given.n_subjects = None
     given.cache = given.cache or "disk"
-    given.out = given.out or ConfigParser.load_config_file(train_file(STUDENT))["output_dir"]
+    given.out = given.out or ConfigFiles.load_config_file(train_file(STUDENT))["output_dir"]
     for name, allowed in (("scheduler", SCHEDULERS), ("teacher_n_subjects", ("all", "same"))):
         if values[name] not in allowed:
             raise ValueError(f"{name.upper()} must be one of {', '.join(allowed)}; got {values[name]!r}. Correct it.")

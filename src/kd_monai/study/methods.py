@@ -13,6 +13,8 @@ from typing import Any
 
 from monai.bundle import ConfigParser
 
+from kd_monai.study.config_files import ConfigFiles
+
 logger = logging.getLogger(__name__)
 
 MERGED = "+terms"
@@ -37,11 +39,11 @@ def stack(base: Path, overlays: Sequence[Path]) -> list[Path]:
         ValueError: a term is defined twice, a method without terms is stacked or one that has the base's stands behind
             another, a later one changes what others say, or two that are taken as they are set the segmentation weight.
     """
-    where = dict.fromkeys(ConfigParser.load_config_file(base).get("terms") or {}, base)
+    where = dict.fromkeys(ConfigFiles.load_config_file(base).get("terms") or {}, base)
     weighted: list[Path] = []
     files = []
     for position, path in enumerate(overlays):
-        config = ConfigParser.load_config_file(path)
+        config = ConfigFiles.load_config_file(path)
         names = ", ".join(p.stem for p in overlays)
         if len(overlays) > 1 and "terms" in config and not config["terms"]:
             raise ValueError(f"A method without terms stands alone; got {names}. Choose.")
@@ -78,7 +80,7 @@ def stack(base: Path, overlays: Sequence[Path]) -> list[Path]:
 @cache
 def _lent(path: Path) -> Path:
     """A copy that adds its terms, of the same name in a folder of its own."""
-    config = ConfigParser.load_config_file(path)
+    config = ConfigFiles.load_config_file(path)
     if "segmentation_weight" in config:
         logger.info("The segmentation weight of %s is left out: the first method's stays.", path.stem)
     kept = {name: value for name, value in config.items() if name not in ("terms", MERGED, "segmentation_weight")}
@@ -100,7 +102,7 @@ def inner_folds(files: Sequence[Path], overrides: Mapping[str, Any]) -> int:
         files: ``train.yaml`` and the overlays of a student; a method's may ask for cross-fitted teachers.
         overrides: configuration id -> value.
     """
-    return inner_folds_of({**ConfigParser.load_config_files(list(files)), **overrides})
+    return inner_folds_of({**ConfigFiles.load_config_files(list(files)), **overrides})
 
 
 def inner_folds_of(config: Mapping[str, Any]) -> int:
@@ -140,7 +142,7 @@ def check_heads(files: Sequence[Path], overrides: Mapping[str, Any]) -> None:
     Raises:
         ValueError: a term reads another head.
     """
-    config = ConfigParser.load_config_files(list(files))
+    config = ConfigFiles.load_config_files(list(files))
     head = overrides.get("head", config["head"])
     for name, needed in heads_needed(config).items():
         if needed != head:

@@ -8,13 +8,12 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from monai.bundle import ConfigParser
-
 from kd_monai.atomic import write_bytes
 from kd_monai.brats import MODALITIES
 from kd_monai.phases import phase
 from kd_monai.study.beside import beside
 from kd_monai.study.compare import compare
+from kd_monai.study.config_files import ConfigFiles
 from kd_monai.study.data_ahead import Asked, check_inner_folds, check_unlabelled
 from kd_monai.study.evaluated_run import EvaluatedRun
 from kd_monai.study.launch import STUDENT, TEACHER, overlay, train, train_file
@@ -49,7 +48,7 @@ def train_teachers(given: argparse.Namespace) -> list[RunFolder]:
 def train_baseline(given: argparse.Namespace) -> RunFolder:
     """The finished mono-modal baseline of these variables; trained if it is not there."""
     files = _overlays(STUDENT, given, "baseline")
-    return _train(STUDENT, files, given, {"modality": given.modality}, ConfigParser.load_config_file(files[-1]).keys())
+    return _train(STUDENT, files, given, {"modality": given.modality}, ConfigFiles.load_config_file(files[-1]).keys())
 
 
 def train_student(given: argparse.Namespace) -> RunFolder:
@@ -130,7 +129,7 @@ def _train_inner_teachers(given: argparse.Namespace, whole: Path) -> list[RunFol
     overrides = _fitting(TEACHER, _overlays(TEACHER, given), given)
     if folds and given.teacher:
         whole = Teacher(given.teacher).folder  # what is no teacher is refused before others are trained
-    here = ConfigParser.load_config_files(configuration_files(TEACHER, given)) | overrides
+    here = ConfigFiles.load_config_files(configuration_files(TEACHER, given)) | overrides
     own = {name: here[name] for name in _PLACES}
     return [train(TEACHER, [whole / "config.yaml"], {**own, "inner_fold": f"{fold}/{folds}"}) for fold in range(folds)]
 

@@ -7,9 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from monai.bundle import ConfigParser
-
 from kd_monai.study.config import NOT_IDENTITY, run_key
+from kd_monai.study.config_files import ConfigFiles
 from kd_monai.study.evaluated_run import TrainedRun
 from kd_monai.study.launch import STUDENT, overlay
 
@@ -44,8 +43,8 @@ def shared_setting_of(run: TrainedRun) -> dict[str, Any]:
 
 @cache
 def _template_ids() -> frozenset[str]:
-    template = ConfigParser.load_config_file(STUDENT / "configs" / "train.yaml")
-    return frozenset(template.keys() - ConfigParser.load_config_file(overlay(STUDENT, "method", "baseline")) - _STEPS)
+    template = ConfigFiles.load_config_file(STUDENT / "configs" / "train.yaml")
+    return frozenset(template.keys() - ConfigFiles.load_config_file(overlay(STUDENT, "method", "baseline")) - _STEPS)
 
 
 def teachers_setting(run: TrainedRun, teachers: Mapping[str, TrainedRun]) -> str:

@@ -9,6 +9,8 @@ from typing import Any
 
 from monai.bundle import ConfigParser
 
+from kd_monai.study.config_files import ConfigFiles
+
 logger = logging.getLogger(__name__)
 
 
@@ -32,7 +34,7 @@ def fitting(
     Raises:
         ValueError: an id is in none of the configurations.
     """
-    own, *further = (ConfigParser(ConfigParser.load_config_files(list(stack))) for stack in (files, *others))
+    own, *further = (ConfigParser(ConfigFiles.load_config_files(list(stack))) for stack in (files, *others))
     kept = {}
     for target, value in overrides.items():
         if has_place(target, own, fixed):

@@ -11,10 +11,10 @@ from typing import Any
 
 import torch
 import yaml
-from monai.bundle import ConfigParser
 
 from kd_monai.brats import LABEL_CONVENTIONS, parse_modalities
 from kd_monai.data import REST
+from kd_monai.study.config_files import ConfigFiles
 from kd_monai.study.launch import STUDENT, TEACHER, train_file
 
 # variable -> (configuration id, what it says)
@@ -63,7 +63,7 @@ def defaults() -> dict[str, str]:
     Raises:
         FileNotFoundError: there is no checkout of kd_monai.
     """
-    student, teacher = (ConfigParser.load_config_file(train_file(bundle)) for bundle in (STUDENT, TEACHER))
+    student, teacher = (ConfigFiles.load_config_file(train_file(bundle)) for bundle in (STUDENT, TEACHER))
     chosen = {name: student[name] for name in ("modality", "method", "recipe")}
     return {**chosen, "teacher_modalities": teacher["modality"]}
 
