@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from kd_monai import study
 from kd_monai.study import workers as module
 from kd_monai.study.worker import run_logged
 from kd_monai.study.workers import Workers, threads_each
@@ -194,3 +195,14 @@ def test_places_are_dealt_to_the_gpus_that_have_room(monkeypatch: pytest.MonkeyP
     full["1"] = 1
     assert workers._free_place() == 1
     workers._workers.clear()
+
+
+def test_what_bundles_name_is_imported_when_it_is_asked_for() -> None:
+    assert sorted(study._HOMES) == study.__all__
+    for name, home in study._HOMES.items():
+        assert getattr(study, name).__module__ == f"kd_monai.study.{home}"
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = study.nothing
+    code = "import sys, kd_monai.study.worker; print(sorted({'monai', 'mlflow', 'pandas'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
