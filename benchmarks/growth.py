@@ -23,6 +23,7 @@ import numpy as np
 
 from kd_monai.brats import MODALITIES
 from kd_monai.data import cache_dataset, cached_transforms, disk_cache
+from kd_monai.data.cropped_volume import CroppedVolume
 from kd_monai.data.found import Entry
 from kd_monai.tracking.peak_memory import PeakMemory
 from question import Given, answer, contract, in_turn
@@ -56,13 +57,13 @@ def build(entries: list[Entry], folder: Path) -> dict[str, Any]:
     transform = cached_transforms(MODALITIES)
     cache_dataset(entries[:1], transform, "disk", f"{folder}-first")[0]  # what only the first sample costs
     written: list[str] = []
-    write = disk_cache.write_bytes
+    write = disk_cache.write_volume_file
 
-    def noted(path: Path, content: bytes) -> None:
+    def noted(path: Path, volume: CroppedVolume) -> None:
         written.append(path.name)
-        write(path, content)
+        write(path, volume)
 
-    disk_cache.write_bytes = noted
+    disk_cache.write_volume_file = noted
     memory = PeakMemory("cpu")
     one_mib = memory.mib
     start = time.perf_counter()
