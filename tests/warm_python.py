@@ -143,8 +143,10 @@ def become(line: Sequence[str]) -> None:
     """Run a script, or `-m` a module, as a Python that begins with it would."""
     import torch
 
-    if "OMP_NUM_THREADS" in os.environ:
-        torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))  # it was read when torch was imported
+    # read when torch was imported; set in a fork, torch now and then finds no pool ("Invalid thread pool!")
+    wanted = int(os.environ.get("OMP_NUM_THREADS", torch.get_num_threads()))
+    if wanted != torch.get_num_threads():
+        torch.set_num_threads(wanted)
     sys.path[1:1] = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
     script = line[0]
     if script == "-m":

@@ -49,5 +49,6 @@ def test_scores_are_those_of_the_written_files(
         row = cases.loc[entry["subject"]]
         for metric in ("dice", "hd95"):
             for region in REGIONS:
-                # a voxel whose logit is 0 up to rounding may fall either way: the bundle resamples the brain alone
-                assert scores[metric][region] == pytest.approx(row[f"{metric}_{region}"], rel=1e-4)
+                # the bundle resamples the brain alone: a voxel or two with logits of 0 up to rounding may differ
+                near = 4 / max(1, pred[REGIONS.index(region)].sum()) if metric == "dice" else 1e-3
+                assert scores[metric][region] == pytest.approx(row[f"{metric}_{region}"], abs=near)

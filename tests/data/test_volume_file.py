@@ -71,6 +71,13 @@ def test_any_changed_byte_and_any_lost_end_is_noticed(tmp_path: Path, caplog: py
     assert all("damaged" in record.getMessage() for record in caplog.records)
 
 
+def test_a_file_of_another_form_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as later:
+        later.setattr("kd_monai.data.volume_file.FORM", 0)
+        write_volume_file(tmp_path / "a.volume", volume(torch.uint8))
+    assert read_volume_file(tmp_path / "a.volume") is None
+
+
 def test_a_file_that_is_not_there_is_no_damage(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert read_volume_file(tmp_path / "a.volume") is None
     assert not caplog.records

@@ -20,6 +20,8 @@ from kd_monai.data.cropped_volume import CroppedVolume
 
 logger = logging.getLogger(__name__)
 
+FORM = 1
+"""Raise it when the file, or what a volume holds, changes its form."""
 _HEAD = struct.Struct(">II")
 """CRC-32 of all that follows it, and the bytes of the JSON."""
 _ALIGNED = 64
@@ -48,7 +50,7 @@ def _as_it_was(found: dict[str, Any]) -> Any:
 def write_volume_file(path: str | Path, volume: CroppedVolume) -> None:
     """Write a volume, atomically."""
     voxels = np.ascontiguousarray(volume.voxels.numpy())
-    described = {**volume._asdict(), "voxels": (voxels.dtype.name, voxels.shape)}
+    described = {**volume._asdict(), "voxels": (voxels.dtype.name, voxels.shape), "form": FORM}
     description = json.dumps(_plain(described)).encode()
     padding = bytes(-(_HEAD.size + len(description)) % _ALIGNED)
     raw = voxels.reshape(-1).view(np.uint8).data
@@ -64,11 +66,13 @@ def write_volume_file(path: str | Path, volume: CroppedVolume) -> None:
 def read_volume_file(path: str | Path) -> CroppedVolume | None:
     """The volume of a file that `write_volume_file` wrote; None where there is none, or a damaged one, with a warning.
 
-    Its voxels are the file's own pages: it may be replaced, but not be written into, as long as they are in use.
+    Its voxels are the file's own pages, and hold a file descriptor: copy what is kept. Meanwhile this machine may
+    replace the file, but not write into it.
     """
-    if not Path(path).is_file():
+    try:
+        volume = _mapped(path) if Path(path).stat().st_size >= _HEAD.size else None
+    except FileNotFoundError:
         return None
-    volume = _mapped(path) if Path(path).stat().st_size >= _HEAD.size else None
     if volume is None:
         logger.warning("%s is damaged; it is made again", path)
     return volume
@@ -82,6 +86,8 @@ def _mapped(path: str | Path) -> CroppedVolume | None:
         return None
     start = _HEAD.size + size
     described = json.loads(content[_HEAD.size : start].tobytes(), object_hook=_as_it_was)
+    if described.pop("form", None) != FORM:
+        return None
     dtype, shape = described["voxels"]
     voxels = content[start + -start % _ALIGNED :].view(dtype).reshape(shape)
     return CroppedVolume.from_plain({**described, "voxels": torch.from_numpy(voxels)})

@@ -10,10 +10,11 @@ from kd_monai.outputs import Head
 def native_probabilities(logits: Tensor, head: Head) -> Tensor:
     """Probabilities of TC, WT, ET, 0 where the network never looked.
 
-    Around the brain's box Invertd leaves logits of exactly 0, a probability of one half that nobody predicted.
+    Around the brain's box Invertd and `without_rim` leave logits of exactly 0, a probability of one half that nobody
+    predicted.
 
     Args:
-        logits: ``C H W D``, of one case, inverted.
+        logits: ``C H W D``, of one case, inverted, without the rim.
         head: how they are read.
 
     Returns:

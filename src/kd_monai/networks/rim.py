@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-ROUNDING = 1e-4
+RIM = 1e-4
 """Share of the largest absolute logit below which a voxel was not looked at: the weight that interpolation in float32
 gives to a neighbour by rounding stays below 1e-5."""
 
@@ -20,7 +20,10 @@ def without_rim(logits: Tensor) -> Tensor:
         logits: ``C H W D``, of one case, inverted.
 
     Returns:
-        The logits, 0 in voxels none of whose channels is above ``ROUNDING``.
+        The logits, 0 in voxels whose absolute values are all at most `RIM` times the largest of the case.
+
+    Raises:
+        ValueError: a logit is infinite or NaN.
 
     Example:
         >>> import torch
@@ -29,4 +32,10 @@ def without_rim(logits: Tensor) -> Tensor:
         tensor([[ True,  True, False],
                 [ True,  True, False]])
     """
-    return logits * (logits.abs() > ROUNDING * logits.abs().max()).any(0, keepdim=True)
+    absolute = logits.abs()
+    largest = absolute.max()
+    if not largest.isfinite():
+        raise ValueError(
+            "The network's output must be finite, and is not: its weights are damaged. Train the run again."
+        )
+    return logits * (absolute > RIM * largest).any(0, keepdim=True)

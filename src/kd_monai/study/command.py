@@ -12,8 +12,8 @@ from kd_monai.handlers import NaNLossError
 from kd_monai.tracking import TrackingError
 
 OUT_OF_MEMORY = (
-    "The GPU is too small for this training, or shared with others. "
-    'Smaller patches (SET="roi_size=[64,64,64]"), NETWORK=unet or fewer JOBS need less of it.'
+    "The GPU is too small for this, or shared with others. "
+    'A training with smaller patches (SET="roi_size=[64,64,64]"), NETWORK=unet or fewer JOBS needs less of it.'
 )
 NOISY = ("monai.bundle.workflows", "ignite.engine", "matplotlib", "alembic")
 

@@ -72,7 +72,9 @@ def teacher_labels(
         subject = sample["subject"]
         path = folder / f"{subject}.volume"
         label = read_volume_file(path)
-        if label is None:
+        if label is not None:  # held as long as the training, which a file that is mapped should not be
+            label = label._replace(voxels=label.voxels.clone())
+        else:
             image = sample["image"].as_subclass(Tensor)[list(channels)].to(device)
             network = networks[route[subject] if route is not None else 0]
             label = teacher_label(image, network.eval(), head, inferer)
