@@ -97,6 +97,18 @@ def test_a_damaged_label_is_made_again(tmp_path: Path) -> None:
     np.testing.assert_array_equal(again, labels)
 
 
+def test_a_label_that_was_read_does_not_hold_its_file(tmp_path: Path) -> None:
+    networks = [Drawn(drawing(1), "regions")]
+    labelled(tmp_path, networks, None)
+    sample = {"image": torch.zeros(4, *SHAPE).half(), "subject": "x"}
+    (label,) = teacher_labels([sample], networks, RegionsHead(), [0, 2], None, None, "cpu", tmp_path)  # type: ignore[arg-type, list-item]
+    before = pasted(label)
+    with (tmp_path / "x.volume").open("r+b") as file:  # a mapped file would change under the label
+        file.write(bytes((tmp_path / "x.volume").stat().st_size))
+    np.testing.assert_array_equal(pasted(label), before)
+    assert before.any()
+
+
 def test_a_baseline_has_nobody_to_label_its_subjects(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"labelled by a teacher; got 1 of them and a baseline without teacher"):
         run_folder(tmp_path, role="baseline", datalist=with_unlabelled("x"))

@@ -14,10 +14,7 @@ from kd_monai.data.build import build
 from kd_monai.data.cached import CachedTransforms, Source
 from kd_monai.data.cropped_volume import CroppedVolume
 from kd_monai.data.found import Entry, file_signature
-from kd_monai.data.volume_file import read_volume_file, write_volume_file
-
-FORMAT = 4
-"""Raise it when a cached volume changes its form."""
+from kd_monai.data.volume_file import FORM, read_volume_file, write_volume_file
 
 
 class DiskCache(Dataset):
@@ -41,7 +38,7 @@ class DiskCache(Dataset):
             "file": (os.path.realpath(source.path), *file_signature(source.path)),
             "channel": source.channel,
             "kind": "label" if source.kind == "label" else "image",
-            "settings": {**self.transform.volume_settings(source), "format": FORMAT, "monai": monai.__version__},
+            "settings": {**self.transform.volume_settings(source), "format": FORM, "monai": monai.__version__},
         }
         name = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:32]
         return self.folder / f"{name}.volume"

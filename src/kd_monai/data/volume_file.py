@@ -20,7 +20,7 @@ from kd_monai.data.cropped_volume import CroppedVolume
 
 logger = logging.getLogger(__name__)
 
-FORM = 1
+FORM = 4
 """Raise it when the file, or what a volume holds, changes its form."""
 _HEAD = struct.Struct(">II")
 """CRC-32 of all that follows it, and the bytes of the JSON."""
