@@ -51,6 +51,15 @@ def test_region_probabilities_of_labels_are_sums_of_exclusive_parts() -> None:
     torch.testing.assert_close(LabelsHead().region_probabilities(logits), expected)
 
 
+def test_region_probabilities_of_labels_stay_below_one_where_their_sum_is_rounded_up() -> None:
+    """Scores refuse more than 1, and three float32 numbers that make up 1 may add up to it."""
+    logits = torch.randn(1, 4, 40, 40, 40, generator=torch.Generator().manual_seed(0))
+    logits[:, 0] = -30
+    p = torch.softmax(logits, 1)
+    assert p[:, 1:].sum(1).max() > 1
+    assert LabelsHead().region_probabilities(logits).max() == 1
+
+
 def test_temperature_divides_logits_across_classes_and_not_along_depth() -> None:
     logits = torch.randn(1, 4, 3, 4, 5)
     torch.testing.assert_close(LabelsHead().probabilities(logits, 2.0), torch.softmax(logits / 2, 1))
