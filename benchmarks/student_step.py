@@ -1,6 +1,6 @@
 """What does distillation add to a training step? KD-Net's student against the baseline, its teacher of equal size.
 
-The student has a row for each runtime that its teacher can have here, torch and OpenVINO: which of them
+The student has a row for each runtime that its teacher can have here: torch, OpenVINO, a CUDA graph. Which of them
 `teacher_runtime: auto` should take can be read from the table, and the row of the one that it does take has the reach.
 All are the shipped trainings (quick recipe, data loading included) on the same subjects, one epoch in turn. The
 contract: all begin with the same weights and see the same patches; the student's step has KD-Net's terms, and its
@@ -18,6 +18,8 @@ from trainings import Training, runtimes, taken_by_auto, taught_by, teacher
 
 SAMPLES = 10
 """The least that a utilisation is a mean of."""
+READERS = 2
+"""Processes that read patches ahead, where that is asked; the trainings' default is none."""
 
 
 def watched(training: Training, count: int = 4) -> list[torch.Tensor]:
@@ -67,28 +69,37 @@ def measure(given: Given) -> list[Row]:
         )
         for name, figures in zip(students, ours, strict=True)
     ]
-    if given.device.type == "cuda":
-        rows += on_gpu(students[auto], baseline, given)
     for side in sides:
         side.close()
+    if given.device.type == "cuda":
+        for readers in (0, READERS):
+            rows += on_gpu(given, steps, run, auto, readers)
     return rows
 
 
-def on_gpu(student: Training, baseline: Training, given: Given) -> list[Row]:
-    """Patches a second, and how busy the GPU is during the student's training."""
+def on_gpu(given: Given, steps: int, run: str, runtime: str, readers: int) -> list[Row]:
+    """Patches a second, and how busy the GPU is during the student's training, with processes that read ahead."""
+    more = {"num_workers": readers, "output_dir": str(given.work / f"{readers}-readers")}
+    student = Training(given, "kdnet", steps, teacher=run, teacher_runtime=runtime, **more)
+    baseline = Training(given, "baseline", steps, **more)
+    seen = [watched(student), watched(baseline)]
+    student.epoch(), baseline.epoch()  # warm
+    contract(all(map(torch.equal, *seen)), "both see the same patches", "others")
     rates = in_turn(lambda: 1 / student.epoch(), lambda: 1 / baseline.epoch(), rounds=given.pick(5, 2))
     busy = []
     for _ in range(given.pick(3, 1)):
         figure, count = busy_percent(given.device, student.epoch)
         contract(count >= SAMPLES, f"a utilisation is the mean of {SAMPLES} samples or more", count)
         busy.append(figure)
+    student.close(), baseline.close()
     goal = [90.0] * len(busy)
     sides = Side.of("student", "patches/s", rates[0]), Side.of("baseline", "patches/s", rates[1])
-    same = {"contract": "the trainings of the row above", "size": given.size}
+    same = {"contract": f"one configuration but for the method, same patches, teacher in {runtime}", "size": given.size}
+    where = f"{readers} processes reading ahead (num_workers)"
     return [
-        costlier("Patches a second on the GPU", *sides, rates, **same),
+        costlier(f"Patches a second on the GPU, {where}", *sides, rates, **same),
         costlier(
-            "GPU utilisation during student training",
+            f"GPU utilisation during student training, {where}",
             Side.of("student", "%", busy),
             Side.of("goal", "%", goal),
             (busy, goal),

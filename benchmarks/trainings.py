@@ -12,7 +12,7 @@ import torch
 from ignite.engine import Engine, Events
 from monai.bundle import ConfigWorkflow
 
-from kd_monai.networks import OpenVINOForward, openvino_is_installed
+from kd_monai.networks import openvino_is_installed
 from kd_monai.study.launch import STUDENT, TEACHER
 from kd_monai.study.untrained_run import untrained_run
 from question import Given
@@ -44,7 +44,9 @@ def teacher(given: Given, **more: Any) -> Path:
 
 
 def runtimes(given: Given) -> list[str]:
-    """What can run a teacher here: torch, and OpenVINO on a CPU where it is installed."""
+    """What can run a teacher here: torch; OpenVINO on a CPU where it is installed, a CUDA graph on a GPU."""
+    if given.device.type == "cuda":
+        return ["torch", "cuda_graph"]
     return ["torch", *(["openvino"] if given.device.type == "cpu" and openvino_is_installed() else [])]
 
 
@@ -117,9 +119,9 @@ class Training:
 
     @property
     def runtime(self) -> str:
-        """What runs the teacher, `torch` or `openvino`; known once an epoch is over."""
-        forward = self.config.get_parsed_content("teacher_handler")._forwards[0]
-        return "openvino" if isinstance(forward, OpenVINOForward) else "torch"
+        """What runs the teacher, as `teacher_runtime` names it; known once an epoch is over."""
+        runtime: str = self.trainer.state.facts["teacher_runtime"]
+        return runtime
 
     def close(self) -> None:
         """End the training, or Ignite complains of an engine that nobody finished."""

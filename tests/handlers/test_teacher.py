@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -420,6 +421,31 @@ def test_openvino_that_was_asked_for_is_refused_with_cause_and_remedy(
 ) -> None:
     with pytest.raises(ValueError, match="(?s)" + reason + r".*Set `teacher_runtime: torch`, or `auto`"):
         refused(reason, "openvino", monkeypatch).trainer.run()
+
+
+@pytest.mark.usefixtures("no_step")
+def test_a_cuda_graph_that_was_asked_for_on_a_cpu_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"cuda_graph.*type cuda; this training is on cpu.*or `auto`"):
+        with_runtime("cuda_graph").trainer.run()
+
+
+def test_auto_falls_back_on_torch_where_no_graph_can_be_recorded(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As on a GPU, of a network that no graph can hold."""
+    setup = with_runtime("auto")
+    monkeypatch.setattr(setup.handler, "_wish", lambda engine: "cuda_graph")
+    setup.trainer.run()
+    assert setup.trainer.state.facts["teacher_runtime"] == "torch"
+    assert "for cuda_graph does not run it as torch does" in caplog.text
+
+
+@pytest.mark.parametrize(("device", "taken"), [("cuda:1", "cuda_graph"), ("mps", "torch"), ("cpu", "torch")])
+def test_auto_takes_what_the_device_has(device: str, taken: str) -> None:
+    """Two steps are too few for OpenVINO."""
+    setup = with_runtime("auto")
+    state = SimpleNamespace(device=torch.device(device), max_epochs=1, epoch_length=2)
+    assert setup.handler._wish(SimpleNamespace(state=state)) == taken  # type: ignore[arg-type]
 
 
 def test_an_unknown_runtime_is_refused() -> None:

@@ -18,12 +18,18 @@ from kd_monai.handlers.dry_run import dry_run
 from kd_monai.handlers.prepare import select_channels
 from kd_monai.handlers.route import Forward, by_teacher, numbers_of
 from kd_monai.losses import DistillationLoss
-from kd_monai.networks import FeatureTaps, OpenVINOForward, openvino_is_installed
+from kd_monai.networks import FeatureTaps, GraphedForward, OpenVINOForward, openvino_is_installed
 from kd_monai.outputs import Batch, Head, Outputs
 
 logger = logging.getLogger(__name__)
 
-Runtime = Literal["auto", "torch", "openvino"]
+Runtime = Literal["auto", "torch", "openvino", "cuda_graph"]
+COMPILED: dict[str, type[OpenVINOForward] | type[GraphedForward]] = {
+    "openvino": OpenVINOForward,
+    "cuda_graph": GraphedForward,
+}
+"""What runs a teacher in another way than torch's own."""
+NEEDS = {"openvino": "cpu", "cuda_graph": "cuda"}
 PAYS_AFTER_STEPS = 200
 """Steps that save, at some 35 ms each, several times the 1.5 s in which OpenVINO compiles the teacher."""
 
@@ -66,9 +72,10 @@ class TeacherHandler:
         inferer: the forward pass, with its precision.
         roi_size: patch in voxels, for the dry run that every term checks.
         precision: of the teacher, `bf16` or `fp32`, resolved; torch's is the inferer's, which must be the same.
-        runtime: `openvino` runs the teacher two to five times faster on a CPU, to the precision's rounding, which one
-            random patch is held to at STARTED (`OpenVINOForward.check`); `auto` takes it on a CPU where it is installed
-            (extra ``[fast]``) for `PAYS_AFTER_STEPS` or more a teacher, and falls back on torch where it fails.
+        runtime: `openvino` runs the teacher two to five times faster on a CPU, `cuda_graph` starts its kernels as one
+            on a GPU; to the precision's rounding, which one random patch is held to at STARTED (their `check`). `auto`
+            takes the second on a GPU, and the first on a CPU where it is installed (extra ``[fast]``) for
+            `PAYS_AFTER_STEPS` or more a teacher, and falls back on torch where it fails.
         route: subject -> number of its teacher, of cross-fitted ones.
 
     Raises:
@@ -76,7 +83,7 @@ class TeacherHandler:
 
     Raises (at STARTED):
         ValueError: a tapped layer is missing, a feature term was given several teachers, or a term refuses the two
-            networks (heads, shapes of layers), or `openvino` was asked for on another device than a CPU, is not
+            networks (heads, shapes of layers), or the runtime that was asked for is for another device, is not
             installed, cannot run the teacher, or computes something else than torch.
         RuntimeError: a learned term was never built.
     """
@@ -139,43 +146,50 @@ class TeacherHandler:
         )
         self.student_taps = FeatureTaps(network, of_student)
         self.teacher_taps = [FeatureTaps(own, of_teacher) for own in frozen]
-        with_openvino = self._checked_openvino(engine, of_teacher) if self._takes_openvino(engine) else []
-        self._forwards = with_openvino or [
+        wish = self._wish(engine)
+        compiled = self._checked(wish, engine, of_teacher) if wish != "torch" else []
+        self._forwards = compiled or [
             partial(self._with_torch, own, taps) for own, taps in zip(self.teachers, self.teacher_taps, strict=True)
         ]
-        runtime = "openvino" if with_openvino else "torch"
+        runtime = wish if compiled else "torch"
         logger.info("The teacher runs through %s, %s", runtime, self.precision)
         engine.state.facts = {"teacher_runtime": runtime, "teacher_precision": self.precision}
 
-    def _takes_openvino(self, engine: Engine) -> bool:
-        cpu = torch.device(engine.state.device).type == "cpu"
-        if self.runtime == "openvino" and not cpu:
-            raise ValueError(
-                f"OpenVINO runs the teacher on a CPU; this training is on {engine.state.device}. "
-                "Set `teacher_runtime: torch`, or `auto`."
-            )
+    def _wish(self, engine: Engine) -> str:
+        """The runtime that was asked for, or the one that pays where it works."""
+        kind = torch.device(engine.state.device).type
+        if self.runtime != "auto":
+            if kind != NEEDS.get(self.runtime, kind):
+                raise ValueError(
+                    f"`teacher_runtime: {self.runtime}` runs the teacher on a device of type {NEEDS[self.runtime]}; "
+                    f"this training is on {engine.state.device}. Set `teacher_runtime: torch`, or `auto`."
+                )
+            return self.runtime
+        if kind == "cuda":
+            return "cuda_graph"
         steps = engine.state.max_epochs * engine.state.epoch_length
-        pays = cpu and openvino_is_installed() and steps >= PAYS_AFTER_STEPS * len(self.teachers)
-        return self.runtime == "openvino" or (self.runtime == "auto" and pays)
+        pays = kind == "cpu" and openvino_is_installed() and steps >= PAYS_AFTER_STEPS * len(self.teachers)
+        return "openvino" if pays else "torch"
 
-    def _checked_openvino(self, engine: Engine, layers: Sequence[str]) -> list[Forward]:
+    def _checked(self, runtime: str, engine: Engine, layers: Sequence[str]) -> list[Forward]:
         """A pass for each teacher that gave torch's outputs of one patch; none where `auto` finds that one does not."""
-        # a route takes one sample at a time, and batches that come from no loader have no size
+        # OpenVINO takes one sample at a time where there is a route, and batches that come from no loader have no size
         samples = 1 if self.route is not None else getattr(engine.state.dataloader, "batch_size", None) or 1
         shape = (samples, len(self.teacher_modalities), *self.roi_size)
-        patch = torch.randn(shape, generator=torch.Generator().manual_seed(0))  # the run's own numbers are not drawn
+        # the run's own numbers are not drawn
+        patch = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(engine.state.device)
         try:
-            forwards = [OpenVINOForward(own.network, layers, self.precision) for own in self.teachers]
+            forwards = [COMPILED[runtime](own.network, layers, self.precision) for own in self.teachers]
             for forward in forwards:
                 forward.check(patch)
         except Exception as error:  # whatever it is, torch needs none of it
             cause = f"{type(error).__name__}: {error}"
-            if self.runtime == "openvino":
+            if self.runtime == runtime:
                 raise ValueError(
-                    f"`teacher_runtime: openvino` needs a teacher that OpenVINO runs as torch does; got {cause}\n"
+                    f"`teacher_runtime: {runtime}` needs a teacher that it runs as torch does; got {cause}\n"
                     "Set `teacher_runtime: torch`, or `auto`."
                 ) from error
-            logger.warning("The teacher runs through torch, for OpenVINO does not run it as torch does: %s", cause)
+            logger.warning("The teacher runs through torch, for %s does not run it as torch does: %s", runtime, cause)
             return []
         return [*forwards]
 

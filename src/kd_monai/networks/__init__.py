@@ -1,5 +1,6 @@
 """Heads, taps, means, layout, runtime and a network that MONAI lacks; the others are MONAI's, named by `_target_`."""
 
+from kd_monai.networks.graphed_forward import GraphedForward
 from kd_monai.networks.heads import LabelsHead, RegionsHead, compose_label_map, head, regions_of
 from kd_monai.networks.layout import lay_out, resolved_memory_format
 from kd_monai.networks.mean import MeanNetwork
@@ -11,6 +12,7 @@ from kd_monai.networks.taps import FeatureTaps
 
 __all__ = [
     "FeatureTaps",
+    "GraphedForward",
     "LabelsHead",
     "MeanNetwork",
     "MultiResUNet",

@@ -11,16 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kd_monai.networks.taps import FeatureTaps
-
-TOLERANCE = {"fp32": 1e-3, "bf16": 2**-4}
-"""Largest ``|a - b| / |b|`` of OpenVINO's numbers a and torch's float32 ones b, over all voxels (Euclidean norms).
-
-In float32 the order of sums differs, nothing else: 3e-7 to 7e-6 of logits and layers (BasicUNet of 8 and 16 channels,
-SegResNet and DynUNet of 8, random weights, 32^3, AVX2). The bound of bf16 is theory: rounding to 8 bits of mantissa
-errs by at most 2^-8, independent errors add like their root, and those of 256 roundings come to 2^-4. Torch's autocast
-was 4e-3 to 1.3e-2 from its own float32 there; OpenVINO's bf16 could not be measured on AVX2.
-"""
+from kd_monai.networks.hold_against import hold_against
+from kd_monai.networks.taps import WithLayers
 
 
 def openvino_is_installed() -> bool:
@@ -89,22 +81,6 @@ def openvino_model_of(network: nn.Module, example: Tensor) -> Any:
     return model
 
 
-class _WithLayers(nn.Module):
-    """A network that returns tapped layers behind its logits."""
-
-    def __init__(self, network: nn.Module, layers: Sequence[str]) -> None:
-        super().__init__()
-        self.network, self.layers, self.taps = network, list(layers), FeatureTaps(network, layers)
-
-    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        self.taps.open()
-        try:
-            logits = self.network(image)
-        finally:
-            features = self.taps.close()
-        return (logits, *(features[name] for name in self.layers))
-
-
 class OpenVINOForward:
     """Logits and layers of a frozen network, computed by OpenVINO; no gradients.
 
@@ -125,7 +101,7 @@ class OpenVINOForward:
     def __init__(self, network: nn.Module, layers: Sequence[str] = (), precision: str = "fp32") -> None:
         self._core = shared_core()
         self.precision = precision
-        self._module = _WithLayers(network, layers)
+        self._module = WithLayers(network, layers)
         self._settings = {
             "INFERENCE_PRECISION_HINT": {"bf16": "bf16", "fp32": "f32"}[precision],
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
@@ -148,22 +124,13 @@ class OpenVINOForward:
         """Hold logits and layers of a float32 image ``B M H W D`` against those that torch computes in float32.
 
         Raises:
-            RuntimeError: they differ in shape or by more than `TOLERANCE`, or OpenVINO cannot run the network.
+            RuntimeError: they differ in shape or by more than the precision's rounding (`hold_against`), or OpenVINO
+                cannot run the network.
         """
         logits, features = self(image)
         with torch.no_grad():
             expected = self._module(image)
-        for (name, a), b in zip({"logits": logits, **features}.items(), expected, strict=True):
-            if a.shape != b.shape:
-                raise RuntimeError(
-                    f"OpenVINO's {name} must have torch's shape, {tuple(b.shape)}; got {tuple(a.shape)}."
-                )
-            error, norm, tolerance = float((a - b).norm()), float(b.norm()), TOLERANCE[self.precision]
-            if not error <= tolerance * norm:  # which NaN is not either
-                raise RuntimeError(
-                    f"OpenVINO's {name} must be torch's within {tolerance:g} of their norm in {self.precision}; got a "
-                    f"difference of {error:.2g} and a norm of {norm:.2g}."
-                )
+        hold_against("OpenVINO", {"logits": logits, **features}, expected, self.precision)
 
     def _compile(self, shape: tuple[int, ...]) -> Any:
         model = openvino_model_of(self._module, torch.zeros(shape))

@@ -54,3 +54,19 @@ class FeatureTaps:
         self._handles = []
         features, self.features = self.features, {}
         return features
+
+
+class WithLayers(nn.Module):
+    """A network that returns tapped layers behind its logits."""
+
+    def __init__(self, network: nn.Module, layers: Sequence[str]) -> None:
+        super().__init__()
+        self.network, self.layers, self.taps = network, list(layers), FeatureTaps(network, layers)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        self.taps.open()
+        try:
+            logits = self.network(image)
+        finally:
+            features = self.taps.close()
+        return (logits, *(features[name] for name in self.layers))
