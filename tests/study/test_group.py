@@ -139,6 +139,16 @@ def test_what_its_teacher_knows_more_keeps_a_students_baseline_and_is_told(tmp_p
     assert len(students) == 2
 
 
+def test_a_student_has_one_name_on_all_modalities_where_a_setting_differs_on_some(tmp_path: Path) -> None:
+    for modality in ("t1", "t1ce"):
+        write(tmp_path, "baseline", modality)
+        write(tmp_path, "student", modality)
+    write(tmp_path, "student", "t1ce", teachers="crossfit")
+    (table,) = group_runs(find_runs(tmp_path)[0])
+    names = [(pool.modality, pool.differs) for pool in table.pools if pool.role == "student"]
+    assert names == [("t1", "teachers=single"), ("t1ce", "teachers=single"), ("t1ce", "teachers=crossfit")]
+
+
 def recorded(folder: Path, **changes: Any) -> None:
     file = folder / "run.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | changes))

@@ -85,7 +85,7 @@ class LabelsHead:
         return torch.stack([1 - whole, core - enhancing, whole - core, enhancing], dim=1)
 
     def region_probabilities(self, logits: Tensor) -> Tensor:
-        """``B 3 H W D``: TC = core + enhancing, WT = core + oedema + enhancing, ET; at most 1 (rounded sums pass it)."""
+        """``B 3 H W D``: TC = core + enhancing, WT = core + oedema + enhancing, ET; 1 at most (sums are rounded)."""
         p = self.probabilities(logits)
         return torch.stack([p[:, 1] + p[:, 3], p[:, 1:].sum(1), p[:, 3]], dim=1).clamp(max=1)
 

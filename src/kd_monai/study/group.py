@@ -11,10 +11,12 @@ from kd_monai.study.evaluated_run import ROLES, EvaluatedRun, TrainedRun
 from kd_monai.study.pool import Pool, pool_runs
 from kd_monai.study.setting import (
     GROUP_KEYS,
+    differing,
     digest,
     setting_of,
     shared_setting_of,
     teachers_setting,
+    values_of,
     what_differs,
 )
 
@@ -117,11 +119,12 @@ def _pools(members: Sequence[EvaluatedRun]) -> list[Pool]:
             setting["teacher"] = teachers_setting(run, teachers)
         place = (ROLES.index(run.record["role"]), run.record["modality"], run.record["method"])
         places.setdefault(place, {}).setdefault(digest(setting), (setting, []))[1].append(run)
-    pools = []
-    for _, variants in sorted(places.items()):
-        differing = what_differs([setting for setting, _ in variants.values()])
-        pools += [
-            pool_runs(runs, variant, differs)
-            for (variant, (_, runs)), differs in zip(variants.items(), differing, strict=True)
-        ]
-    return pools
+    # what differs on one modality names the method's pools on all: else those of one setting would be of two names
+    names: dict[Key, set[str]] = {}
+    for (role, _, method), variants in places.items():
+        names.setdefault((role, method), set()).update(differing(setting for setting, _ in variants.values()))
+    return [
+        pool_runs(runs, variant, values_of(setting, sorted(names[role, method])))
+        for (role, _, method), variants in sorted(places.items())
+        for variant, (setting, runs) in variants.items()
+    ]

@@ -75,10 +75,12 @@ def _missing(rows: pd.DataFrame) -> list[str]:
             words.append(f"Missing: an evaluated teacher beside {modality}, so no closed gap is given.")
     together = rows[(rows.modality == ALL) & (rows.region == ENDPOINT) & (rows.metric == "dice")]
     if together.over.nunique() > 1:
+        usual = together.over.mode().iloc[0]
+        others = together[together.over != usual].to_dict("records")
         words.append(
             "Not over the same modalities: "
-            + "; ".join(f"{row['arm']} over {row['over']}" for row in together.to_dict("records"))
-            + ". Compare these by modality."
+            + "; ".join(f"{row['arm']} over {row['over']}" for row in others)
+            + f"; all others over {usual}. Compare these by modality."
         )
     words += _unequal(rows[(rows.region == ENDPOINT) & (rows.metric == "dice") & (rows.modality != ALL)])
     tuned = rows[rows.metric == "tuned_dice"]

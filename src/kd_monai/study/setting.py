@@ -65,9 +65,15 @@ def digest(setting: Mapping[str, Any]) -> str:
 
 def what_differs(settings: Iterable[Mapping[str, Any]]) -> list[str]:
     """For each setting, those of its values in which not all agree, as ``--set`` would take them."""
-    flat = [dict(_leaves(setting)) for setting in settings]
-    names = differing(flat)
-    return [", ".join(f"{name}={leaves.get(name, 'not set')}" for name in names) for leaves in flat]
+    settings = list(settings)
+    names = differing(settings)
+    return [values_of(setting, names) for setting in settings]
+
+
+def values_of(setting: Mapping[str, Any], names: Iterable[str]) -> str:
+    """The named values of a setting, at any depth, as ``--set`` would take them."""
+    leaves = dict(_leaves(setting))
+    return ", ".join(f"{name}={leaves.get(name, 'not set')}" for name in names)
 
 
 def differing(settings: Iterable[Mapping[str, Any]]) -> list[str]:
