@@ -81,7 +81,7 @@ def measure(given: Given) -> list[Row]:
             Side.of("ours", "s/step", times[0]),
             Side.of("stock", "s/step", times[1]),
             times,
-            reach=Reach("at least", 2.0) if precision == "bf16" else None,
+            reach=Reach("at least", 2.0) if precision == "bf16" and given.device.type == "cpu" else None,
             contract=f"same weights, loss and batches; {steps} steps' losses differ by {gap:.4f} at most (rounding)",
             size=given.size,
         )
