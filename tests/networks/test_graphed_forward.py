@@ -1,14 +1,15 @@
-"""A frozen network as a CUDA graph. No GPU runs these: a stand-in for the graph computes what was recorded again."""
+"""A frozen network as a CUDA graph; where there is no GPU a stand-in for the graph computes again what was recorded."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from kd_monai.networks import FeatureTaps, GraphedForward
+from kd_monai.networks import FeatureTaps, GraphedForward, MeanNetwork, RegionsHead
 from kd_monai.networks.graphed_forward import _Recorded
 
 
@@ -73,12 +74,11 @@ def test_each_shape_is_recorded_once(records: list) -> None:
     assert [shape[0] for shape in records] == [1, 3]
 
 
-def test_weights_that_change_in_place_are_seen(records: list) -> None:
-    plain = network()
-    forward = GraphedForward(plain)
-    before = forward(patch(1))[0]
-    plain[2].bias.add_(1.0)
-    torch.testing.assert_close(forward(patch(1))[0], before + 1.0)
+def test_what_a_network_took_from_the_recorded_image_is_found(records: list, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A graph that gives the recorded image's outputs for whatever it is given."""
+    monkeypatch.setattr(Replayed, "replay", lambda self: None)
+    with pytest.raises(RuntimeError, match=r"The CUDA graph's logits must be torch's within 0\.001"):
+        GraphedForward(network()).check(patch(1))
 
 
 @pytest.mark.parametrize("off", [1.01, float("nan")])
@@ -97,6 +97,23 @@ def test_bf16_gives_float32_logits(records: list) -> None:
     forward = GraphedForward(network(), precision="bf16")
     assert forward(patch(1))[0].dtype == torch.float32
     assert not torch.equal(forward(patch(1))[0], network()(patch(1)))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+@pytest.mark.parametrize("precision", ["bf16", "fp32"])
+def test_on_a_gpu_the_graph_gives_what_torch_does_and_sees_weights_that_change(precision: Any) -> None:
+    plain = network().cuda()
+    forward = GraphedForward(plain, ["0"], precision)
+    forward.check(patch(1).cuda())
+    before = forward(patch(2).cuda())[0]
+    plain[2].bias.add_(1.0)
+    torch.testing.assert_close(forward(patch(2).cuda())[0], before + 1.0, rtol=1e-2, atol=1e-2)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+def test_on_a_gpu_a_mean_of_teachers_can_be_recorded() -> None:
+    mean = MeanNetwork([network(), network()], [[0, 1], [1, 0]], RegionsHead()).cuda().eval()
+    GraphedForward(mean).check(patch(1).cuda())
 
 
 def test_an_unknown_layer_is_refused_by_name() -> None:

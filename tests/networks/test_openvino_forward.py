@@ -13,7 +13,7 @@ from monai.networks.nets import BasicUNet, SegResNet
 from torch import nn
 
 from kd_monai.networks import MeanNetwork, OpenVINOForward, RegionsHead, lay_out, openvino_is_installed
-from kd_monai.networks.openvino_forward import openvino_model_of
+from kd_monai.networks.openvino_forward import TOLERANCE, openvino_model_of
 
 pytestmark = pytest.mark.skipif(not openvino_is_installed(), reason="the extra [fast] is not installed")
 
@@ -65,7 +65,9 @@ def test_outputs_that_are_off_by_more_than_rounding_are_refused_by_name(
         outcome = outputs.pop("logits"), outputs
         monkeypatch.setattr(OpenVINOForward, "__call__", lambda self, image, outcome=outcome: outcome)
         if refused:
-            with pytest.raises(RuntimeError, match=rf"OpenVINO's {output} must be torch's.*{precision}"):
+            with pytest.raises(
+                RuntimeError, match=rf"OpenVINO's {output} must be torch's within {TOLERANCE[precision]:g} of"
+            ):
                 forward.check(image)
         else:
             forward.check(image)

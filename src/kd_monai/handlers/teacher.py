@@ -24,12 +24,11 @@ from kd_monai.outputs import Batch, Head, Outputs
 logger = logging.getLogger(__name__)
 
 Runtime = Literal["auto", "torch", "openvino", "cuda_graph"]
-COMPILED: dict[str, type[OpenVINOForward] | type[GraphedForward]] = {
-    "openvino": OpenVINOForward,
-    "cuda_graph": GraphedForward,
+FORWARDS: dict[str, tuple[type[OpenVINOForward] | type[GraphedForward], str]] = {
+    "openvino": (OpenVINOForward, "cpu"),
+    "cuda_graph": (GraphedForward, "cuda"),
 }
-"""What runs a teacher in another way than torch's own."""
-NEEDS = {"openvino": "cpu", "cuda_graph": "cuda"}
+"""What runs a teacher in another way than torch's own, and the type of device that it is for."""
 PAYS_AFTER_STEPS = 200
 """Steps that save, at some 35 ms each, several times the 1.5 s in which OpenVINO compiles the teacher."""
 
@@ -69,12 +68,12 @@ class TeacherHandler:
         loss: the loss whose slot is filled.
         modalities: channels of the batch's image, in order.
         teacher_modalities, student_modalities: what each network reads of them.
-        inferer: the forward pass, with its precision.
+        inferer: torch's forward pass, with its precision.
         roi_size: patch in voxels, for the dry run that every term checks.
         precision: of the teacher, `bf16` or `fp32`, resolved; torch's is the inferer's, which must be the same.
         runtime: `openvino` runs the teacher two to five times faster on a CPU, `cuda_graph` starts its kernels as one
-            on a GPU; to the precision's rounding, which one random patch is held to at STARTED (their `check`). `auto`
-            takes the second on a GPU, and the first on a CPU where it is installed (extra ``[fast]``) for
+            on a GPU and keeps memory for them (`GraphedForward`); to rounding, which one random patch is held to at
+            STARTED (their `check`). `auto` takes the first on a CPU where it is installed (extra ``[fast]``) for
             `PAYS_AFTER_STEPS` or more a teacher, and falls back on torch where it fails.
         route: subject -> number of its teacher, of cross-fitted ones.
 
@@ -159,27 +158,27 @@ class TeacherHandler:
         """The runtime that was asked for, or the one that pays where it works."""
         kind = torch.device(engine.state.device).type
         if self.runtime != "auto":
-            if kind != NEEDS.get(self.runtime, kind):
+            _, needed = FORWARDS.get(self.runtime, (None, kind))
+            if kind != needed:
                 raise ValueError(
-                    f"`teacher_runtime: {self.runtime}` runs the teacher on a device of type {NEEDS[self.runtime]}; "
-                    f"this training is on {engine.state.device}. Set `teacher_runtime: torch`, or `auto`."
+                    f"`teacher_runtime: {self.runtime}` runs the teacher on a device of type {needed}; this training "
+                    f"is on {engine.state.device}. Set `teacher_runtime: torch`, or `auto`."
                 )
             return self.runtime
-        if kind == "cuda":
-            return "cuda_graph"
         steps = engine.state.max_epochs * engine.state.epoch_length
         pays = kind == "cpu" and openvino_is_installed() and steps >= PAYS_AFTER_STEPS * len(self.teachers)
         return "openvino" if pays else "torch"
 
     def _checked(self, runtime: str, engine: Engine, layers: Sequence[str]) -> list[Forward]:
         """A pass for each teacher that gave torch's outputs of one patch; none where `auto` finds that one does not."""
-        # OpenVINO takes one sample at a time where there is a route, and batches that come from no loader have no size
+        # a route takes one sample at a time, and batches that come from no loader have no size
         samples = 1 if self.route is not None else getattr(engine.state.dataloader, "batch_size", None) or 1
         shape = (samples, len(self.teacher_modalities), *self.roi_size)
         # the run's own numbers are not drawn
         patch = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(engine.state.device)
         try:
-            forwards = [COMPILED[runtime](own.network, layers, self.precision) for own in self.teachers]
+            make, _ = FORWARDS[runtime]
+            forwards = [make(own.network, layers, self.precision) for own in self.teachers]
             for forward in forwards:
                 forward.check(patch)
         except Exception as error:  # whatever it is, torch needs none of it
@@ -202,8 +201,8 @@ class TeacherHandler:
     def _teach(self, image: Tensor, subjects: Sequence[str]) -> tuple[Tensor, dict[str, Tensor]]:
         if self.route is None:
             return self._forwards[0](image)
-        # OpenVINO compiles for a batch size: with passes of one sample, once a teacher
-        one_by_one = isinstance(self._forwards[0], OpenVINOForward)
+        # compiled or recorded for a batch size: with passes of one sample, once a teacher
+        one_by_one = isinstance(self._forwards[0], (OpenVINOForward, GraphedForward))
         return by_teacher(self._forwards, numbers_of(subjects, self.route), image, one_by_one)
 
     def __call__(self, engine: Engine) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from kd_monai.outputs import Head
@@ -27,5 +28,9 @@ class MeanNetwork(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Logits ``B C H W D`` of an image ``B M H W D``."""
         return self.head.mean_logits(
-            [network(image[:, own]) for network, own in zip(self.networks, self.channels, strict=True)]
+            # views and one copy: an index would be sent to a GPU, which waits for it
+            [
+                network(torch.cat([image[:, channel : channel + 1] for channel in own], dim=1))
+                for network, own in zip(self.networks, self.channels, strict=True)
+            ]
         )

@@ -75,7 +75,7 @@ def _missing(rows: pd.DataFrame) -> list[str]:
             words.append(f"Missing: an evaluated teacher beside {modality}, so no closed gap is given.")
     together = rows[(rows.modality == ALL) & (rows.region == ENDPOINT) & (rows.metric == "dice")]
     if together.over.nunique() > 1:
-        usual = together.over.mode().iloc[0]
+        usual = together[together.role == "baseline"].over.iloc[0]
         others = together[together.over != usual].to_dict("records")
         words.append(
             "Not over the same modalities: "
