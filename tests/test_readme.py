@@ -119,7 +119,7 @@ def filled_in(command: str, environment: dict[str, str], out: Path, real: Path |
         + " ".join(f"--{name} {value}" for name, value in SHORTER.items()),
         "../shared/brats/2mm": real or phantom,
         "../shared/brats/1mm": phantom,
-        "PACK=study.jsonl": f"PACK={out / 'study.jsonl'}",
+        "PACK=runs/study.jsonl": f"PACK={out / 'study.jsonl'}",
     }.items():
         command = command.replace(placeholder, str(value))
     return command

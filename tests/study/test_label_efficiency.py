@@ -14,6 +14,7 @@ from matplotlib.collections import LineCollection
 from kd_monai.study.evaluated_run import find_runs
 from kd_monai.study.figures import draw_figures
 from kd_monai.study.figures.efficiency import efficiency_figure
+from kd_monai.study.figures.gain import gain_figure
 from kd_monai.study.group import group_runs
 from kd_monai.study.label_efficiency import efficiency_tables, efficiency_words, label_efficiency
 from kd_monai.study.report_rows import report_rows
@@ -112,6 +113,21 @@ def test_settings_that_differ_under_one_number_alone_keep_their_names_under_all(
     assert [len(line.get_xdata()) for line in figure.axes[0].lines if line.get_label().startswith("kdnet")] == [2, 2]
     draw_figures(groups := group_runs(find_runs(tmp_path)[0]), [report_rows(group) for group in groups], rows, tmp_path)
     assert (tmp_path / "gain.png").is_file()
+
+
+def test_a_line_of_gains_joins_means_over_the_same_modalities_alone(tmp_path: Path) -> None:
+    for n, modalities in ((None, ("t1ce",)), (4, ("t1", "t1ce"))):
+        write_run(tmp_path, "teacher", n_subjects=n, run_key=f"teacher-{n}")
+        for modality in ("t1", "t1ce"):
+            write_run(tmp_path, "baseline", modality, n_subjects=n)
+        for modality in modalities:
+            write_run(tmp_path, "kdnet", modality, n_subjects=n, teacher_key=f"teacher-{n}")
+    rows = pd.concat([report_rows(group) for group in group_runs(find_runs(tmp_path)[0])])
+    figure = gain_figure(rows, "")
+    assert figure is not None
+    assert [axis.get_title() for axis in figure.axes] == ["T1ce"]
+    (axis,) = figure.axes
+    assert [len(line.get_xdata()) for line in axis.lines if line.get_label() == "kdnet"] == [2]
 
 
 @pytest.mark.parametrize("other", [{"unlabelled": "5" * 64}, {"settings": {"terms": {"weight": 2}}}])

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
 from kd_monai.atomic import write_bytes, write_json
 from kd_monai.study.evaluated_run import TrainedRun
 from kd_monai.study.launch import BUNDLES
@@ -103,7 +105,7 @@ def unpack(file: str | Path, out: str | Path) -> list[Path]:
     here = _cells(out)
     done = {name: entry for name, entry in here.items() if entry.get("state") == "finished"}
     write_json(out / "study.json", {"cells": {**here, **cells, **done}})
-    for folder in written:
+    for folder in tqdm(written, desc="telling MLflow", unit="run", leave=False):
         if (folder / "journal.jsonl").is_file():
             Tracker.reopen(folder).close()
     return written

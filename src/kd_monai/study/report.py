@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,8 @@ from kd_monai.tracking import Tracker
 
 FOLDER = "report"
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Report:
@@ -53,6 +56,7 @@ class Report:
 
     def publish(self) -> None:
         """Tell the parent run of each study its numbers, and send it the files."""
+        logger.info("Telling MLflow")
         for folder, rows in self.by_study:
             tracker = Tracker.reopen(folder)
             tracker.log_parent_metrics(report_metrics(rows))
@@ -75,8 +79,10 @@ def report(out: str | Path) -> Report:
             belong together.
     """
     out = Path(out).expanduser()
+    logger.info("Reading the runs of %s", out)
     groups, by_group, efficiency, remarks = _found(out)
     folder = out / FOLDER
+    logger.info("Drawing the figures of %d tables", len(groups))
     figures = draw_figures(groups, by_group, efficiency, folder)
     rows = pd.concat(by_group, ignore_index=True)
     write_bytes(folder / "report.csv", rows.to_csv(index=False).encode())

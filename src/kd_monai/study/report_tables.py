@@ -9,6 +9,7 @@ import pandas as pd
 
 from kd_monai.brats import REGIONS
 from kd_monai.metrics import LOWER_IS_BETTER
+from kd_monai.study.arm import place
 from kd_monai.study.report_rows import ALL, ENDPOINT
 from kd_monai.study.run_cost import COSTS, MEMORY, MINUTES, SECONDS
 from kd_monai.study.scores_text import TITLES
@@ -52,8 +53,8 @@ def report_tables(rows: pd.DataFrame) -> list[Table]:
 
 def all_first(modalities: Iterable[str]) -> list[str]:
     """Each modality once, ``all`` before the others where it is among them."""
-    found = list(dict.fromkeys(modalities))
-    return sorted(found, key=lambda name: name != ALL)
+    found = set(modalities)
+    return [ALL] * (ALL in found) + sorted(found - {ALL}, key=place)
 
 
 def endpoint_table(rows: pd.DataFrame, modality: str) -> Table:
@@ -156,7 +157,7 @@ def _scores(rows: pd.DataFrame, modality: str, metric: str, unit: str) -> Table:
     ]
     kept = rows[(rows.metric == metric) & rows.region.isin(PRESENT)]
     empty = kept[kept.region == "ET"].n_empty
-    note = f"ET present: without the {empty.max()} subjects whose reference has no ET." if len(empty) else ""
+    note = f"ET present: without the {empty.max()} whose reference has no ET." if len(empty) else ""
     return Table(
         f"{unit} on {modality}, mean ± standard deviation over subjects",
         _titles(PRESENT),

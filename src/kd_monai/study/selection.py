@@ -12,7 +12,7 @@ from kd_monai.study.evaluated_run import TrainedRun
 from kd_monai.study.group import group_key
 from kd_monai.study.run_curve import run_curve
 from kd_monai.study.scores_text import wrap
-from kd_monai.study.setting import digest, setting_of, teachers_setting, what_differs
+from kd_monai.study.setting import differing, digest, setting_of, teachers_setting, values_of
 from kd_monai.study.superseded import without_superseded
 from kd_monai.study.table import Table
 
@@ -101,10 +101,14 @@ def _candidates(members: Sequence[TrainedRun], teachers: Mapping[str, TrainedRun
     found = []
     for method in dict.fromkeys(method for method, _ in by_setting):
         own = [value for (name, _), value in by_setting.items() if name == method]
-        differing = what_differs([setting for setting, _ in own])
+        settings = [setting for setting, _ in own]
+        names = differing(settings)
+        plain = [values_of(setting, [name for name in names if name != "teacher"]) for setting in settings]
+        # a teacher's digest says little: it is named where nothing else tells two apart
+        differs_in = plain if len(set(plain)) == len(plain) else [values_of(setting, names) for setting in settings]
         found += [
             Candidate(method + (f" ({differs})" if differs else ""), gains)
-            for differs, (_, gains) in zip(differing, own, strict=True)
+            for differs, (_, gains) in zip(differs_in, own, strict=True)
             if gains
         ]
     return found
@@ -129,19 +133,30 @@ def _text(run: TrainedRun, found: Sequence[Candidate]) -> str:
         rows.append([own.name, f"{mean.estimate:+.1f}", bounds, *(f"{value:+.1f}" for value in by_modality)])
     n_val = run.get("n_val")
     facts = (
-        f"Recipe {run.get('recipe')}, {len(shared)} runs a method"
+        f"Recipe {run.get('recipe')}, {len(shared)} run{'s' if len(shared) > 1 else ''} a method"
         f"{'' if n_val is None else f', {n_val} validation subjects in the first of them'}; 95 % bootstrap interval "
         "over pairs of fold and seed. It says how this choice came about, not what a method gains on patients."
     )
     table = Table(
         "Best mean Dice on the validation part, difference to the baseline in points; no test case was read",
-        ["all", "", *modalities],
+        ["all", "95 %", *modalities],
         rows,
         [facts],
     )
-    more = [
-        f"{own.name}: {len(set(own.gains) - shared)} more runs are not counted: not all methods have their like."
-        for own in ordered
-        if set(own.gains) - shared
+    return "\n".join([table.text(), *map(wrap, [*_not_counted(ordered, shared), f"First: {ordered[0].name}."])])
+
+
+def _not_counted(found: Sequence[Candidate], shared: Collection[Place]) -> list[str]:
+    """In words, the runs that not all methods have, and who lacks most of them."""
+    every = {place for own in found for place in own.gains}
+    if every == set(shared):
+        return []
+    having = [own for own in found if set(own.gains) - set(shared)]
+    fewest = min(found, key=lambda own: len(own.gains))
+    lacking = every - set(fewest.gains)
+    where = ", ".join(sorted({f"{modality} fold {fold} seed {seed}" for modality, fold, seed in lacking}))
+    return [
+        f"Not counted are {sum(len(set(own.gains) - set(shared)) for own in having)} more runs of "
+        f"{', '.join(own.name for own in having)}: {fewest.name} has no like of {where}. Name others (METHODS) to "
+        "count them."
     ]
-    return "\n".join([table.text(), *map(wrap, [*more, f"First: {ordered[0].name}."])])
