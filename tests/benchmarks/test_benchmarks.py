@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 PROCESSES = {"growth", "step_memory"}
@@ -16,9 +17,11 @@ PROCESSES = {"growth", "step_memory"}
 they ask: a fork of a Python that has imported MONAI does for them."""
 sys.path.insert(0, str(BENCHMARKS))
 
-from question import ContractError, contract, in_turn  # noqa: E402
+import student_step  # noqa: E402
+from question import ContractError, Given, contract, in_turn  # noqa: E402
 from row import Reach, Side, costlier, faster  # noqa: E402
 from run import benchmarks, line  # noqa: E402
+from trainings import teacher  # noqa: E402
 from warm_python import WarmPython  # noqa: E402
 
 
@@ -56,6 +59,19 @@ def test_a_benchmark_answers_its_question(
         assert row["machine"].keys() >= {"threads", "capability", "python", "torch", "monai", "openvino", "commit"}
         assert row["verdict"] == "-"  # a tiny run is no measurement
         assert row["question"] in line(row)
+
+
+def test_a_gpu_is_asked_for_patches_a_second_and_utilisation(
+    phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a CPU, with a utilisation that is made up."""
+    monkeypatch.setattr(student_step, "busy_percent", lambda device, work: (work(), (45.0, 12))[1])
+    given = Given("tiny", phantom, phantom, torch.device("cpu"), tmp_path, tmp_path)
+    rate, busy = student_step.on_gpu(given, 2, str(teacher(given)), "torch", readers=1)
+    assert rate.ours.unit == "patches/s"
+    assert rate.low > 0
+    assert busy.ratio == 0.5
+    assert all("1 processes reading ahead" in row.question for row in (rate, busy))
 
 
 def test_ratios_are_those_of_each_round() -> None:

@@ -83,6 +83,11 @@ def report_rows(group: Group) -> pd.DataFrame:
     return _corrected(pd.DataFrame(rows, columns=COLUMNS).astype(dict.fromkeys(_COUNTS, "Int64")))
 
 
+def widest(rows: pd.DataFrame) -> str:
+    """The most modalities that a row's mean is over, as its ``over`` names them; empty without rows."""
+    return max(rows.over, key=lambda over: len(over.split()), default="")
+
+
 def _described(group: Group, arms: Sequence[Arm]) -> dict[str, Any]:
     first = arms[0]
     runs = [run for arm in arms for run in arm.pool.runs]

@@ -10,7 +10,7 @@ import pandas as pd
 from kd_monai.brats import REGIONS
 from kd_monai.metrics import LOWER_IS_BETTER
 from kd_monai.study.arm import place
-from kd_monai.study.report_rows import ALL, ENDPOINT
+from kd_monai.study.report_rows import ALL, ENDPOINT, widest
 from kd_monai.study.run_cost import COSTS, MEMORY, MINUTES, SECONDS
 from kd_monai.study.scores_text import TITLES
 from kd_monai.study.table import Table, noted_once
@@ -60,15 +60,15 @@ def all_first(modalities: Iterable[str]) -> list[str]:
 def endpoint_table(rows: pd.DataFrame, modality: str) -> Table:
     """The primary endpoint of every arm, on one modality or on ``all``; there one that lacks some says so."""
     found = rows[(rows.modality == modality) & (rows.metric == "dice") & (rows.region == ENDPOINT)]
-    widest = max(found.over, key=lambda over: len(over.split()), default="")
+    whole = widest(found)
     cells = [
         [
-            _arm(row, widest), f"{100 * row['mean']:.1f}", interval(row, 100, 1),
+            _arm(row, whole), f"{100 * row['mean']:.1f}", interval(row, 100, 1),
             p_value(row["p_wilcoxon"]), p_value(row["p_holm"]), _counts(row), _gap(row), starred(verdict(row), row),
         ]
         for row in found.to_dict("records")
     ]  # fmt: skip
-    over = f"{', '.join(widest.split())} together" if modality == ALL and len(found) else modality
+    over = f"{', '.join(whole.split())} together" if modality == ALL and len(found) else modality
     return Table(
         f"Primary endpoint on {over}: Dice in %, difference to the baseline in points",
         ["Dice", "difference", "p", "p Holm", "+/-/=", "gap closed", ""],

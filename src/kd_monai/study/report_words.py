@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from kd_monai.study.report_rows import ALL, ENDPOINT
+from kd_monai.study.report_rows import ALL, ENDPOINT, widest
 from kd_monai.study.report_tables import Row, all_first, contains_zero, interval
 
 _TEACHER_REGIONS = ("TC", "WT", "ET_present", ENDPOINT)
@@ -75,12 +75,12 @@ def _missing(rows: pd.DataFrame) -> list[str]:
             words.append(f"Missing: an evaluated teacher beside {modality}, so no closed gap is given.")
     together = rows[(rows.modality == ALL) & (rows.region == ENDPOINT) & (rows.metric == "dice")]
     if together.over.nunique() > 1:
-        usual = together[together.role == "baseline"].over.iloc[0]
-        others = together[together.over != usual].to_dict("records")
+        whole = widest(together)
+        others = together[together.over != whole].to_dict("records")
         words.append(
             "Not over the same modalities: "
             + "; ".join(f"{row['arm']} over {row['over']}" for row in others)
-            + f"; all others over {usual}. Compare these by modality."
+            + f"; all others over {whole}. Compare these by modality."
         )
     words += _unequal(rows[(rows.region == ENDPOINT) & (rows.metric == "dice") & (rows.modality != ALL)])
     tuned = rows[rows.metric == "tuned_dice"]

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from kd_monai.study.figures.canvas import TITLES, legend, line_styles, panels, title
-from kd_monai.study.report_rows import ALL, ENDPOINT
+from kd_monai.study.report_rows import ALL, ENDPOINT, widest
 from kd_monai.study.report_tables import all_first
 
 
@@ -19,9 +19,8 @@ def gain_figure(rows: pd.DataFrame, caption: str) -> Figure | None:
     """
     found = rows[(rows.metric == "dice") & (rows.region == ENDPOINT) & (rows.role == "student") & rows["diff"].notna()]
     together = found.modality == ALL
-    widest = max(found[together].over, key=lambda over: len(over.split()), default="")
     # means over other modalities than the others' are no points of one line
-    found = found[found.n_train.notna() & ~(together & (found.over != widest))]
+    found = found[found.n_train.notna() & ~(together & (found.over != widest(found[together])))]
     found = found[found.groupby(["arm", "modality"]).n_train.transform("nunique") > 1]
     if found.empty:
         return None
