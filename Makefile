@@ -69,10 +69,11 @@ $(INSTALLED): setup.cfg pyproject.toml constraints.txt
 	$(PY) -m pip install -q --no-compile -c constraints.txt -e '.[test,fast]'
 	@touch $@
 
-# a thread that waits must not keep a core from other jobs: beside one other busy process, steps took four times longer
-export OMP_WAIT_POLICY ?= PASSIVE
-# large buffers in huge pages: else the kernel clears thousands of small ones for every large tensor of a step
-export THP_MEM_ALLOC_ENABLE ?= 1
+# a thread that waits for the others looks for them some 0.1 ms, then sleeps: without end (OpenMP's default) steps take four times as long
+# beside one other busy process, and where it sleeps at once (OMP_WAIT_POLICY=PASSIVE) a quarter longer alone
+export GOMP_SPINCOUNT ?= 5000
+# memory that is freed stays with the process, in huge pages: else the kernel clears it anew for every large tensor of a step
+export GLIBC_TUNABLES ?= glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=8589934592:glibc.malloc.hugetlb=1
 export MLFLOW_DISABLE_TELEMETRY ?= true
 # imports write the bytecode that an installation does not (a minute); without it every process would compile MONAI anew
 unexport PYTHONDONTWRITEBYTECODE
@@ -81,7 +82,7 @@ unexport PYTHONDONTWRITEBYTECODE
 ifneq ($(MAKEOVERRIDES),)
 KNOWN := $(shell sed -nE 's/^(export )?([A-Z_]+) [?]=.*/\2/p' '$(firstword $(MAKEFILE_LIST))')
 # what programs read from the environment
-OTHERS := SHELL TRACKING KD_MONAI_% MLFLOW_% OMP_% THP_% MKL_% KMP_% CUDA_% PYTORCH_% PYTHON% PIP_% HTTP% http%
+OTHERS := SHELL TRACKING KD_MONAI_% MLFLOW_% OMP_% GOMP_% GLIBC_% MALLOC_% THP_% MKL_% KMP_% CUDA_% PYTORCH_% PYTHON% PIP_% HTTP% http%
 blank := $(subst ,, )
 names = $(foreach word,$(subst \$(blank),-,$(1)),$(patsubst %:,%,$(firstword $(subst =,$(blank),$(word)))))
 UNKNOWN := $(filter-out $(KNOWN) $(OTHERS),$(call names,$(MAKEOVERRIDES)))

@@ -2,13 +2,13 @@
 
 Batches of one through a DataLoader without workers, every subject in turn, the same patch on both sides. The contract:
 the cached voxels are the same (same_voxels.py), and batches have the same shape and type. Named differences: ours
-centres two patches in three in the tumour, the zoo's lie anywhere; ours makes the regions of the patch.
+centres two patches in three in the tumour, the zoo's lie anywhere; ours makes the regions of the patch, and its batch
+has the subject's name for all metadata.
 """
 
 from __future__ import annotations
 
 import time
-from typing import Any
 
 from monai.bundle import ConfigParser
 from monai.data import CacheDataset, DataLoader, Dataset
@@ -16,7 +16,7 @@ from monai.transforms import Compose
 
 import zoo
 from kd_monai.brats import MODALITIES
-from kd_monai.data import EpochSampler, SeededDataset, cached_transforms
+from kd_monai.data import cached_transforms
 from kd_monai.data.memory_cache import MemoryCache
 from kd_monai.study.launch import STUDENT
 from question import Given, answer, contract, in_turn
@@ -24,11 +24,12 @@ from row import Reach, Row, Side, faster
 from same_voxels import RULE, check_same, subjects
 
 
-def shipped(roi_size: list[int]) -> Any:
-    """The student bundle's random transforms."""
+def shipped(cache: MemoryCache, side: int, items: int) -> DataLoader:
+    """The student bundle's loader over a cache: its random transforms, its way to a batch."""
     parser = ConfigParser(ConfigParser.load_config_file(STUDENT / "configs" / "train.yaml"))
-    parser["roi_size"] = roi_size
-    return parser.get_parsed_content("train#random_transforms")
+    parser.update({"train_samples": cache, "roi_size": [side] * 3, "steps_per_epoch": items, "batch_size": 1})
+    loader: DataLoader = parser.get_parsed_content("train#dataloader")
+    return loader
 
 
 def seconds_a_batch(loader: DataLoader) -> float:
@@ -45,8 +46,7 @@ def _row(given: Given, small: bool) -> Row:
     stock = CacheDataset(zoo.entries(entries), zoo.training_transforms([side] * 3), progress=False)
     check_same(cache, Dataset(zoo.entries(entries), Compose(zoo.cached_transforms())))
     items = len(entries) * given.pick(4, 1)
-    sampler = EpochSampler(len(entries), items)
-    ours = DataLoader(SeededDataset(cache, shipped([side] * 3)), sampler=sampler, batch_size=1)
+    ours = shipped(cache, side, items)
     theirs = DataLoader(stock, sampler=[index % len(entries) for index in range(items)], batch_size=1)
     mine, its = next(iter(ours)), next(iter(theirs))
     for key, channels in (("image", len(MODALITIES)), ("label", 3)):

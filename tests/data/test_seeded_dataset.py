@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import nullcontext
+
 import pytest
 import torch
-from monai.data import DataLoader
-from monai.transforms import Compose, EnsureTyped, RandFlipd, RandScaleIntensityd, RandSpatialCropd
+from monai.data import DataLoader, MetaTensor, get_track_meta, set_track_meta
+from monai.transforms import Compose, EnsureTyped, RandFlipd, RandScaleIntensityd, RandSpatialCropd, Transform
 from torch.utils.data import Dataset
 
 from kd_monai.data import EpochSampler, SeededDataset
@@ -69,3 +72,65 @@ def test_subjects_are_known_by_name_not_by_place() -> None:
 
 def test_a_plain_index_is_epoch_0() -> None:
     assert torch.equal(augmented()[3]["image"], augmented()[0, 0, 3]["image"])
+
+
+class Tracked(Subjects):
+    """The same, as a cache gives them."""
+
+    def __getitem__(self, index: int) -> dict[str, object]:
+        sample = super().__getitem__(index)
+        return {**sample, "image": MetaTensor(sample["image"], affine=2 * torch.eye(4))}
+
+
+def seen(track_meta: bool, broken: bool = False) -> tuple[SeededDataset, list[object]]:
+    """A data set, and what its random transforms are shown."""
+    shown: list[object] = []
+
+    class Watch(Transform):
+        def __call__(self, data: dict[str, object]) -> dict[str, object]:
+            shown.append(data["image"])
+            if broken:
+                raise ValueError("broken")
+            return data
+
+    flips = [RandFlipd("image", prob=0.5, spatial_axis=axis) for axis in range(3)]
+    return SeededDataset(Tracked(), Compose([*flips, Watch()]), track_meta=track_meta), shown
+
+
+def test_without_metadata_the_voxels_are_the_same() -> None:
+    (tracked, with_meta), (plain, without) = seen(True), seen(False)
+    for index in range(6):
+        assert torch.equal(tracked[index]["image"].as_tensor(), plain[index]["image"])
+    assert all(isinstance(image, MetaTensor) for image in with_meta)
+    assert not any(isinstance(image, MetaTensor) for image in without)
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_only_the_random_transforms_go_without_metadata(broken: bool) -> None:
+    dataset, shown = seen(False, broken)
+    with pytest.raises(RuntimeError) if broken else nullcontext():
+        dataset[0]
+    assert shown
+    assert get_track_meta()
+
+
+def test_a_switch_that_was_off_stays_off() -> None:
+    dataset, _ = seen(False)
+    set_track_meta(False)
+    try:
+        dataset[0]
+        assert not get_track_meta()
+    finally:
+        set_track_meta(True)
+
+
+def test_another_thread_does_not_touch_the_switch_that_all_share() -> None:
+    dataset, shown = seen(False)
+    switched = []
+    dataset.random_transform.transforms += (lambda data: switched.append(get_track_meta()) or data,)
+    thread = threading.Thread(target=dataset.__getitem__, args=(0,))
+    thread.start()
+    thread.join()
+    dataset[0]
+    assert switched == [True, False]
+    assert torch.equal(torch.as_tensor(shown[0]), shown[1])

@@ -2,6 +2,7 @@
 
 from kd_monai.data.cache import cache_dataset, cache_upper_bound
 from kd_monai.data.cached import cached_transforms
+from kd_monai.data.collate import collate
 from kd_monai.data.crop_indices import CropIndices
 from kd_monai.data.datalist import Datalist
 from kd_monai.data.epoch_sampler import EpochSampler
@@ -27,5 +28,6 @@ __all__ = [
     "cache_dataset",
     "cache_upper_bound",
     "cached_transforms",
+    "collate",
     "region_transforms",
 ]

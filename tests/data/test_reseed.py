@@ -1,0 +1,109 @@
+"""States set in place are those of MONAI's set_random_state, whatever was drawn before."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from monai.bundle import ConfigParser
+from monai.transforms import (
+    Compose,
+    OneOf,
+    RandAffined,
+    RandCropByPosNegLabeld,
+    RandFlipd,
+    RandGaussianNoised,
+    Randomizable,
+    RandScaleIntensityd,
+    RandShiftIntensityd,
+    ScaleIntensityd,
+)
+
+from kd_monai.data.reseed import Reseed, _alike
+from kd_monai.study.launch import STUDENT, TEACHER
+
+
+def simple() -> Compose:
+    return Compose([RandFlipd("image", prob=0.5), ScaleIntensityd("image"), RandScaleIntensityd("image", 0.1, prob=1)])
+
+
+def nested() -> Compose:
+    """With a transform that gives each of its parts a seed of its own, and one within one within one."""
+    choice = OneOf([RandShiftIntensityd("image", 0.1, prob=1), RandGaussianNoised("image", prob=1)])
+    crop = RandCropByPosNegLabeld(["image", "label"], "label", (2, 2, 2))
+    affine = RandAffined("image", prob=1, rotate_range=0.1)
+    return Compose([crop, choice, Compose([RandFlipd("image", prob=0.5)]), affine])
+
+
+def shipped(bundle: Path) -> Compose:
+    parser = ConfigParser(ConfigParser.load_config_file(bundle / "configs" / "train.yaml"))
+    compose: Compose = parser.get_parsed_content("train#random_transforms")
+    return compose
+
+
+COMPOSES = [simple, nested, lambda: shipped(STUDENT), lambda: shipped(TEACHER)]
+
+
+def states(transform: Randomizable) -> Iterator[np.random.RandomState]:
+    yield transform.R
+    for value in vars(transform).values():
+        for part in value if isinstance(value, list | tuple) else [value]:
+            if isinstance(part, Randomizable):
+                yield from states(part)
+
+
+@pytest.mark.parametrize("make", COMPOSES, ids=["simple", "nested", "student", "teacher"])
+@pytest.mark.parametrize("seed", [0, 1, 2**32 - 1])
+def test_every_state_is_as_monai_sets_it(make: Callable[[], Compose], seed: int) -> None:
+    ours, theirs = make(), make()
+    reseed = Reseed(ours)
+    for _ in range(2):
+        for state in states(ours):
+            state.bytes(7)
+        reseed(seed)
+        theirs.set_random_state(seed=seed)
+        drawn = [[state.bytes(64) for state in states(compose)] for compose in (ours, theirs)]
+        assert len(drawn[0]) > len(ours.transforms) - 1
+        assert drawn[0] == drawn[1]
+
+
+def test_states_that_somebody_else_replaced_are_set_too() -> None:
+    """As MONAI's DataLoader does in every worker process."""
+    ours, theirs = simple(), simple()
+    reseed = Reseed(ours)
+    ours.set_random_state(seed=99)
+    reseed(5)
+    theirs.set_random_state(seed=5)
+    assert [state.bytes(64) for state in states(ours)] == [state.bytes(64) for state in states(theirs)]
+
+
+def test_a_copy_in_another_process_sets_its_own_transforms() -> None:
+    ours, theirs = simple(), simple()
+    copy = pickle.loads(pickle.dumps(Reseed(ours)))
+    copy(5)
+    theirs.set_random_state(seed=5)
+    assert [state.bytes(64) for state in states(copy.compose)] == [state.bytes(64) for state in states(theirs)]
+
+
+@pytest.mark.parametrize("bundle", [STUDENT, TEACHER], ids=lambda path: path.name)
+def test_no_shipped_transform_is_given_new_generators(bundle: Path) -> None:
+    """What is faster at all: every one of them is set in place."""
+    compose = shipped(bundle)
+    reseed = Reseed(compose)
+    before = [id(state) for state in states(compose)]
+    reseed(1)
+    assert [id(state) for state in states(compose)] == before
+
+
+def test_a_transform_whose_parts_are_seeded_otherwise_is_left_to_monai() -> None:
+    crop, choice, inner, _ = nested().transforms
+    assert [len(_alike(crop)), _alike(choice), _alike(inner)] == [2, [], []]
+
+
+def test_the_state_that_all_classes_share_is_left_alone() -> None:
+    before = Randomizable.R.get_state()[1].tolist()  # type: ignore[index, union-attr]
+    Reseed(simple())(3)
+    assert Randomizable.R.get_state()[1].tolist() == before  # type: ignore[index, union-attr]
