@@ -69,10 +69,12 @@ $(INSTALLED): setup.cfg pyproject.toml constraints.txt
 	$(PY) -m pip install -q --no-compile -c constraints.txt -e '.[test,fast]'
 	@touch $@
 
-# a thread that waits for the others looks for them some 0.1 ms, then sleeps: without end (OpenMP's default) steps take four times as long
-# beside one other busy process, and where it sleeps at once (OMP_WAIT_POLICY=PASSIVE) a quarter longer alone
+# a thread that waits for the others looks out for them some 0.1 ms and then sleeps. Where it sleeps at once (PASSIVE, which runtimes other
+# than GNU's take from here) steps take a quarter longer alone; where it looks out for long (GNU's default), twice to four times as long
+# beside one other busy process. Figures: benchmarks/README.md
+export OMP_WAIT_POLICY ?= PASSIVE
 export GOMP_SPINCOUNT ?= 5000
-# memory that is freed stays with the process, in huge pages: else the kernel clears it anew for every large tensor of a step
+# memory that is freed stays with the process, from glibc 2.35 on in huge pages: else the kernel clears it anew for every large tensor
 export GLIBC_TUNABLES ?= glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=8589934592:glibc.malloc.hugetlb=1
 export MLFLOW_DISABLE_TELEMETRY ?= true
 # imports write the bytecode that an installation does not (a minute); without it every process would compile MONAI anew

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 
 from monai.bundle import ConfigParser
-from monai.data import CacheDataset, DataLoader, Dataset
+from monai.data import CacheDataset, DataLoader, Dataset, MetaTensor
 from monai.transforms import Compose
 
 import zoo
@@ -53,6 +53,9 @@ def _row(given: Given, small: bool) -> Row:
         shapes = [tuple(batch[key].shape) for batch in (mine, its)]
         contract(shapes == [(1, channels, side, side, side)] * 2, "batches of the same shape", shapes)
         contract(mine[key].dtype == its[key].dtype, "batches of the same type", (mine[key].dtype, its[key].dtype))
+    named = set(mine["subject"]) <= {entry["subject"] for entry in entries}
+    contract(named, "our batch names its subject", mine["subject"])
+    contract(isinstance(its["image"], MetaTensor), "the zoo's batch has metadata", type(its["image"]))
     rounds = in_turn(lambda: seconds_a_batch(ours), lambda: seconds_a_batch(theirs), rounds=given.pick(5, 2))
     source = mine["image"].clone()
     start = time.perf_counter()
@@ -64,7 +67,7 @@ def _row(given: Given, small: bool) -> Row:
         Side.of("zoo", "s/item", rounds[1]),
         rounds,
         reach=Reach("at least", 2.5),
-        contract=RULE + "; patches centred in the tumour against anywhere",
+        contract=RULE + "; patches centred in the tumour against anywhere, a subject's name against metadata",
         floor=f"casting a patch to float16 and back: {copy * 1e3:.1f} ms",
         size=given.size,
     )

@@ -113,6 +113,10 @@ def _row(question: str, meaning: str, pairs: Sequence[float], ours: Side, theirs
     return Row(question, meaning, ratio, min(pairs), max(pairs), ours, theirs, rounds=len(pairs), **more)
 
 
+_ENVIRONMENT = ("GLIBC_TUNABLES", "GOMP_", "KMP_", "MALLOC_", "OMP_", "THP_")
+"""Variables that say how memory is handed out and how threads wait."""
+
+
 @cache
 def machine() -> dict[str, Any]:
     """What the figures were measured on."""
@@ -129,6 +133,7 @@ def machine() -> dict[str, Any]:
         "openvino": openvino,
         "python": platform.python_version(),
         "commit": _commit(),
+        "environment": {name: os.environ[name] for name in sorted(os.environ) if name.startswith(_ENVIRONMENT)},
     }
 
 

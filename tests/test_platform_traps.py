@@ -25,7 +25,7 @@ from monai.losses import DiceLoss
 from torch import nn
 
 from kd_monai.brats import LABEL_CONVENTIONS, REGIONS
-from kd_monai.data import LabelToRegions, SeededDataset
+from kd_monai.data import LabelToRegions, SeededDataset, collate
 from kd_monai.handlers import PrepareBatch, TeacherHandler
 from kd_monai.inferers import AutocastInferer
 from kd_monai.losses import DistillationLoss, SegmentationLoss, SoftDiceBCE
@@ -396,6 +396,9 @@ def test_the_shipped_random_transforms_write_nothing_into_the_cache(bundle: Path
     dataset = SeededDataset([sample], random_transforms(bundle, [8, 8, 8]), seed=0)  # type: ignore[arg-type]
     seen = [item for epoch in range(8) for item in dataset[(epoch, 0, 0)]]
     assert not any(torch.equal(seen[0]["image"], other["image"]) for other in seen[1:])
+    for item in seen:
+        batch = collate([item])
+        batch["image"].fill_(9), batch["label"].fill_(9)  # a batch of one may be the sample's memory, and no cache's
     for name in ("image", "label"):
         assert torch.equal(sample[name], before[name])
         assert sample[name].applied_operations == before[name].applied_operations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import runpy
 import subprocess
 import sys
@@ -57,6 +58,7 @@ def test_a_benchmark_answers_its_question(
         assert row["ours"]["unit"] == row["theirs"]["unit"]
         assert row["machine"]["cores"] >= 1
         assert row["machine"].keys() >= {"threads", "capability", "python", "torch", "monai", "openvino", "commit"}
+        assert row["machine"]["environment"].keys() <= os.environ.keys()
         assert row["verdict"] == "-"  # a tiny run is no measurement
         assert row["question"] in line(row)
 

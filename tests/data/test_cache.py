@@ -134,7 +134,7 @@ def test_a_changed_source_is_cached_anew(datalist: Datalist, tmp_path: Path) -> 
 
 def test_validation_samples_pass_a_loader_with_their_operations(datalist: Datalist) -> None:
     dataset = cache_dataset(datalist.val, cached_transforms(datalist.modalities))
-    (batch,) = DataLoader(SeededDataset(dataset, region_transforms()), batch_size=1)
+    (batch,) = DataLoader(SeededDataset(dataset, region_transforms(), track_meta=True), batch_size=1)
     assert batch["image"].shape == (1, 4, 7, 9, 7)
     assert batch["image"].applied_operations[0]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from monai.bundle import ConfigParser
 from monai.transforms import (
     Compose,
@@ -17,6 +18,7 @@ from monai.transforms import (
     RandFlipd,
     RandGaussianNoised,
     Randomizable,
+    RandomizableTransform,
     RandScaleIntensityd,
     RandShiftIntensityd,
     ScaleIntensityd,
@@ -44,7 +46,40 @@ def shipped(bundle: Path) -> Compose:
     return compose
 
 
-COMPOSES = [simple, nested, lambda: shipped(STUDENT), lambda: shipped(TEACHER)]
+def foreign() -> Compose:
+    return Compose([RandFlipd("image", prob=0.5), Children()])
+
+
+# and how many states each has
+COMPOSES = [(simple, 4), (nested, 13), (foreign, 5), (lambda: shipped(STUDENT), 10), (lambda: shipped(TEACHER), 10)]
+
+
+class Children(RandomizableTransform):
+    """Seeds its children as one, in a way that its attributes do not show."""
+
+    def __init__(self) -> None:
+        super().__init__(1.0)
+        self.children = [RandFlipd("image", prob=0.5), RandFlipd("image", prob=0.5)]
+        self.generator = torch.Generator()
+
+    def set_random_state(self, seed: int | None = None, state: np.random.RandomState | None = None) -> Children:
+        super().set_random_state(seed, state)
+        for child in self.children:
+            child.set_random_state(seed, state)
+        self.generator.manual_seed(seed or 0)
+        return self
+
+    def __call__(self, data: object) -> object:
+        return data
+
+
+class Unseeded(RandFlipd):
+    """Has a part that MONAI's set_random_state does not know, and that knows it."""
+
+    def __init__(self) -> None:
+        super().__init__("image", prob=0.5)
+        self.other = RandFlipd("image", prob=0.5)
+        self.other.whole = self
 
 
 def states(transform: Randomizable) -> Iterator[np.random.RandomState]:
@@ -55,9 +90,9 @@ def states(transform: Randomizable) -> Iterator[np.random.RandomState]:
                 yield from states(part)
 
 
-@pytest.mark.parametrize("make", COMPOSES, ids=["simple", "nested", "student", "teacher"])
+@pytest.mark.parametrize(("make", "count"), COMPOSES, ids=["simple", "nested", "foreign", "student", "teacher"])
 @pytest.mark.parametrize("seed", [0, 1, 2**32 - 1])
-def test_every_state_is_as_monai_sets_it(make: Callable[[], Compose], seed: int) -> None:
+def test_every_state_is_as_monai_sets_it(make: Callable[[], Compose], count: int, seed: int) -> None:
     ours, theirs = make(), make()
     reseed = Reseed(ours)
     for _ in range(2):
@@ -66,8 +101,26 @@ def test_every_state_is_as_monai_sets_it(make: Callable[[], Compose], seed: int)
         reseed(seed)
         theirs.set_random_state(seed=seed)
         drawn = [[state.bytes(64) for state in states(compose)] for compose in (ours, theirs)]
-        assert len(drawn[0]) > len(ours.transforms) - 1
+        assert len(drawn[0]) == count
         assert drawn[0] == drawn[1]
+
+
+def test_a_state_that_is_no_numpys_is_set_too() -> None:
+    compose = foreign()
+    Reseed(compose)(5)
+    theirs = foreign().set_random_state(seed=5)
+    ours, expected = (item.transforms[1].generator.initial_seed() for item in (compose, theirs))
+    assert ours == expected
+
+
+def test_transforms_that_are_replaced_are_set() -> None:
+    ours, theirs = simple(), Compose([*simple().transforms, RandShiftIntensityd("image", 0.1, prob=1)])
+    reseed = Reseed(ours)
+    reseed(3)
+    ours.transforms += (RandShiftIntensityd("image", 0.1, prob=1),)
+    reseed(3)
+    theirs.set_random_state(seed=3)
+    assert [state.bytes(64) for state in states(ours)] == [state.bytes(64) for state in states(theirs)]
 
 
 def test_states_that_somebody_else_replaced_are_set_too() -> None:
@@ -93,17 +146,19 @@ def test_no_shipped_transform_is_given_new_generators(bundle: Path) -> None:
     """What is faster at all: every one of them is set in place."""
     compose = shipped(bundle)
     reseed = Reseed(compose)
-    before = [id(state) for state in states(compose)]
+    before = list(states(compose))
     reseed(1)
-    assert [id(state) for state in states(compose)] == before
+    assert all(now is then for now, then in zip(states(compose), before, strict=True))
 
 
 def test_a_transform_whose_parts_are_seeded_otherwise_is_left_to_monai() -> None:
     crop, choice, inner, _ = nested().transforms
     assert [len(_alike(crop)), _alike(choice), _alike(inner)] == [2, [], []]
+    assert _alike(Children()) == []
+    assert _alike(Unseeded()) == []
 
 
 def test_the_state_that_all_classes_share_is_left_alone() -> None:
     before = Randomizable.R.get_state()[1].tolist()  # type: ignore[index, union-attr]
-    Reseed(simple())(3)
+    Reseed(Compose([*simple().transforms, Unseeded()]))(3)
     assert Randomizable.R.get_state()[1].tolist() == before  # type: ignore[index, union-attr]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import nullcontext
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from monai.data import DataLoader, MetaTensor, get_track_meta, set_track_meta
 from monai.transforms import Compose, EnsureTyped, RandFlipd, RandScaleIntensityd, RandSpatialCropd, Transform
 from torch.utils.data import Dataset
 
-from kd_monai.data import EpochSampler, SeededDataset
+from kd_monai.data import EpochSampler, SeededDataset, collate
 
 
 class Subjects(Dataset):
@@ -25,25 +26,34 @@ class Subjects(Dataset):
         return {"image": image, "subject": f"S{index}"}
 
 
-def augmented(seed: int = 0) -> SeededDataset:
+def augmented(seed: int = 0, track_meta: bool = True) -> SeededDataset:
     transforms = [
         RandSpatialCropd("image", 4, random_size=False),
         EnsureTyped("image", dtype=torch.float32, track_meta=False),
         RandFlipd("image", prob=0.5, spatial_axis=0),
         RandScaleIntensityd("image", factors=0.1, prob=1),
     ]
-    return SeededDataset(Subjects(), Compose(transforms), seed)
+    return SeededDataset(Subjects(), Compose(transforms), seed, track_meta)
 
 
-def loaded(workers: int, epoch: int = 1) -> list[torch.Tensor]:
+def loaded(workers: int, batch_size: int, track_meta: bool, **more: Any) -> list[torch.Tensor]:
     sampler = EpochSampler(6, 12, seed=0)
-    sampler.set_epoch(epoch)
-    loader = DataLoader(augmented(), sampler=sampler, batch_size=3, num_workers=workers)
-    return [batch["image"] for batch in loader]
+    sampler.set_epoch(1)
+    dataset = augmented(track_meta=track_meta)
+    return [batch["image"] for batch in DataLoader(dataset, workers, sampler=sampler, batch_size=batch_size, **more)]
 
 
-def test_the_worker_count_changes_nothing() -> None:
-    for alone, shared in zip(loaded(0), loaded(2), strict=True):
+@pytest.mark.parametrize("batch_size", [1, 3])
+@pytest.mark.parametrize("more", [{}, {"collate_fn": collate}], ids=["monais-batch", "ours"])
+def test_neither_the_worker_count_nor_the_way_to_a_batch_changes_anything(batch_size: int, more: Any) -> None:
+    expected = loaded(0, batch_size, True)
+    for workers in (0, 2):
+        for batch, other in zip(loaded(workers, batch_size, False, **more), expected, strict=True):
+            assert torch.equal(batch, other)
+
+
+def test_workers_that_are_not_forked_give_the_same() -> None:
+    for alone, shared in zip(loaded(0, 1, False), loaded(1, 1, False, multiprocessing_context="spawn"), strict=True):
         assert torch.equal(alone, shared)
 
 
@@ -79,6 +89,7 @@ class Tracked(Subjects):
 
     def __getitem__(self, index: int) -> dict[str, object]:
         sample = super().__getitem__(index)
+        assert get_track_meta()  # what a cache puts together needs it
         return {**sample, "image": MetaTensor(sample["image"], affine=2 * torch.eye(4))}
 
 
@@ -115,7 +126,7 @@ def test_only_the_random_transforms_go_without_metadata(broken: bool) -> None:
 
 
 def test_a_switch_that_was_off_stays_off() -> None:
-    dataset, _ = seen(False)
+    dataset = augmented(track_meta=False)
     set_track_meta(False)
     try:
         dataset[0]
@@ -124,13 +135,36 @@ def test_a_switch_that_was_off_stays_off() -> None:
         set_track_meta(True)
 
 
-def test_another_thread_does_not_touch_the_switch_that_all_share() -> None:
-    dataset, shown = seen(False)
-    switched = []
-    dataset.random_transform.transforms += (lambda data: switched.append(get_track_meta()) or data,)
-    thread = threading.Thread(target=dataset.__getitem__, args=(0,))
-    thread.start()
-    thread.join()
+def test_another_thread_does_not_touch_the_switch_that_all_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever it reads there, while the main thread is inside or not, it does not write back."""
+    dataset, other = augmented(track_meta=False), augmented(track_meta=False)
+    set_by: list[threading.Thread] = []
+    monkeypatch.setattr(
+        "kd_monai.data.seeded_dataset.set_track_meta",
+        lambda value: set_by.append(threading.current_thread()) or set_track_meta(value),
+    )
+
+    def in_another_thread(data: Any) -> Any:
+        thread = threading.Thread(target=other.__getitem__, args=(0,))
+        thread.start()
+        thread.join()
+        return data
+
+    dataset.random_transform.transforms += (in_another_thread,)
     dataset[0]
-    assert switched == [True, False]
-    assert torch.equal(torch.as_tensor(shown[0]), shown[1])
+    assert set_by == [threading.main_thread()] * 2
+    assert get_track_meta()
+
+
+@pytest.mark.parametrize(
+    "lazy",
+    [
+        lambda: Compose([RandFlipd("image")], lazy=True),
+        lambda: Compose([Compose([RandFlipd("image", lazy=True)])]),
+    ],
+    ids=["whole", "one"],
+)
+def test_lazy_transforms_need_metadata(lazy: Any) -> None:
+    with pytest.raises(ValueError, match=r"need the metadata .*; got `lazy` and no `track_meta`\. Set `train#dataset"):
+        SeededDataset(Tracked(), lazy())
+    assert SeededDataset(Tracked(), lazy(), track_meta=True)[0]["image"].shape == (1, 6, 7, 8)

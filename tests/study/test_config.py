@@ -10,7 +10,7 @@ import pytest
 import yaml
 from monai.bundle import ConfigParser, ConfigWorkflow
 
-from kd_monai.study.config import NOT_IDENTITY, current_parser, run_key
+from kd_monai.study.config import NOT_IDENTITY, SAME_BATCHES, current_parser, run_key
 from kd_monai.study.launch import STUDENT, TEACHER
 
 TRAIN = STUDENT / "configs" / "train.yaml"
@@ -68,11 +68,22 @@ def test_where_a_run_happens_is_not_what_it_computes(plain: str, name: str, valu
         ("network_def#dropout", 0.1),
         ("train#random_transforms#transforms#3#prob", 0.1),
         ("train#trainer#max_epochs", 3),
+        ("train#dataloader#collate_fn", "$mixup"),
+        ("train#dataset#track_meta", True),
         ("validate#inferer#overlap", 0.25),
     ],
 )
 def test_what_changes_the_weights_changes_the_key_however_deep_it_stands(plain: str, name: str, value: Any) -> None:
     assert key(**{name: value}) != plain
+
+
+def test_the_shipped_way_to_a_batch_is_none_of_the_identity() -> None:
+    """Runs of before it are the same runs; what is not asked for is not in the key."""
+    config = resolved()
+    before = copy.deepcopy(config)
+    assert before["train"]["dataloader"].pop("collate_fn") == SAME_BATCHES
+    assert run_key(config) == run_key(before)
+    assert "collate_fn" in config["train"]["dataloader"]
 
 
 def test_what_the_left_out_keys_point_to_is_in_the_key_as_facts() -> None:

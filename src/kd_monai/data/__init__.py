@@ -1,8 +1,8 @@
 """Find, check, split, load and augment BraTS-like data."""
 
+from kd_monai.data.batch_of_one import collate
 from kd_monai.data.cache import cache_dataset, cache_upper_bound
 from kd_monai.data.cached import cached_transforms
-from kd_monai.data.collate import collate
 from kd_monai.data.crop_indices import CropIndices
 from kd_monai.data.datalist import Datalist
 from kd_monai.data.epoch_sampler import EpochSampler

@@ -10,7 +10,7 @@ from typing import Any
 from monai.bundle import ConfigParser
 
 from kd_monai.data import REST, Datalist
-from kd_monai.study.config import NOT_IDENTITY, run_key
+from kd_monai.study.config import identity, run_key
 from kd_monai.study.config_files import ConfigFiles
 from kd_monai.study.grid import Grid
 from kd_monai.study.launch import STUDENT, TEACHER
@@ -170,8 +170,7 @@ def _cell(
     here = {"data", "out", "device", "cache", "split", "labels", "recipe"}
     told = {name: value for name, value in variables.items() if name not in here}
     signature = run_key(
-        {"config": {name: value for name, value in stack.config.items() if name not in NOT_IDENTITY}}
-        | {"variables": told, "settings": list(settings)},
+        {"config": identity(stack.config), "variables": told, "settings": list(settings)},
         teacher=teacher.signature if teacher else None,
         **facts,
     )

@@ -19,6 +19,20 @@ NOT_IDENTITY = frozenset(
     }
 )  # fmt: skip
 
+# the way to a batch that changes no bit of it; any other is a part of the identity
+SAME_BATCHES = "$kd_data.collate"
+
+
+def identity(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a resolved configuration says what a run computes."""
+    kept = {name: value for name, value in config.items() if name not in NOT_IDENTITY}
+    train = kept.get("train", {})
+    loader = train.get("dataloader", {}) if isinstance(train, Mapping) else {}
+    if isinstance(loader, Mapping) and loader.get("collate_fn") == SAME_BATCHES:
+        loader = {name: value for name, value in loader.items() if name != "collate_fn"}
+        kept["train"] = {**train, "dataloader": loader}
+    return kept
+
 
 # a run that counts to less than one writes no weights
 COUNTS = ("epochs", "steps_per_epoch", "batch_size", "val_every")
@@ -72,8 +86,9 @@ def run_key(config: Mapping[str, Any], **facts: str | None) -> str:
     Returns:
         64 hexadecimal digits.
     """
-    kept = {name: value for name, value in config.items() if name not in NOT_IDENTITY}
-    return hashlib.sha256(json.dumps([_plain(kept), facts], sort_keys=True, default=str).encode()).hexdigest()
+    return hashlib.sha256(
+        json.dumps([_plain(identity(config)), facts], sort_keys=True, default=str).encode()
+    ).hexdigest()
 
 
 def _plain(value: Any) -> Any:

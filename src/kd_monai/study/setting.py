@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from kd_monai.study.config import NOT_IDENTITY, run_key
+from kd_monai.study.config import identity, run_key
 from kd_monai.study.config_files import ConfigFiles
 from kd_monai.study.evaluated_run import TrainedRun
 from kd_monai.study.launch import STUDENT, overlay
@@ -23,7 +23,7 @@ _RECORDED = ("recipe", "n_subjects", "precision", "unlabelled")
 
 def setting_of(run: TrainedRun) -> dict[str, Any]:
     """What runs of one pool share: all that decides what they learned but data, fold, seed and teacher."""
-    config = {name: value for name, value in run.config.items() if name not in NOT_IDENTITY | {"fold", "seed"}}
+    config = {name: value for name, value in identity(run.config).items() if name not in {"fold", "seed"}}
     return config | {name: run.get(name) for name in _RECORDED}
 
 

@@ -46,5 +46,22 @@ def test_a_batch_of_two_is_not() -> None:
     assert first["image"].max() == 0
 
 
+@pytest.mark.parametrize(
+    "part", [torch.zeros(2, 4, 4, 4)[:, 1:], torch.zeros(2, 3, 4, 5).transpose(1, 2)], ids=["cropped", "turned"]
+)
+def test_a_part_of_a_volume_is_copied(part: torch.Tensor) -> None:
+    """A view would hold the whole volume, which may be a cache's, and keep its strides."""
+    got = collate([{"image": part}])["image"]
+    assert got.is_contiguous()
+    got.add_(1)
+    assert part.max() == 0
+
+
+def test_a_worker_process_stacks_into_the_memory_that_it_shares(monkeypatch: pytest.MonkeyPatch) -> None:
+    only = sample()
+    monkeypatch.setattr("kd_monai.data.batch_of_one.get_worker_info", lambda: object())
+    assert collate([only])["image"].data_ptr() != only["image"].data_ptr()
+
+
 def test_what_is_no_mapping_is_left_to_monai() -> None:
     assert torch.equal(collate([torch.ones(2)]), torch.ones(1, 2))
