@@ -69,13 +69,13 @@ $(INSTALLED): setup.cfg pyproject.toml constraints.txt
 	$(PY) -m pip install -q --no-compile -c constraints.txt -e '.[test,fast]'
 	@touch $@
 
-# a thread that waits for the others looks out for them some 0.1 ms and then sleeps. Where it sleeps at once (PASSIVE, which runtimes other
-# than GNU's take from here) steps take a quarter longer alone; where it looks out for long (GNU's default), twice to four times as long
-# beside one other busy process. Figures: benchmarks/README.md
+# A thread that waits for the others looks out for them some 0.1 ms and then sleeps. Where it sleeps at once a step takes a quarter to a third
+# longer alone, where it looks out for long (GNU's default) half again to four times as long beside one other busy process; this costs a fifth
+# there. The count goes before the policy, which runtimes other than GNU's read. Figures: benchmarks/README.md
 export OMP_WAIT_POLICY ?= PASSIVE
 export GOMP_SPINCOUNT ?= 5000
-# large buffers in huge pages, and those below 32 MiB stay with the process when they are freed: else the kernel clears thousands of pages
-# anew for every large tensor of a step. Keeping all of them would save more and take 40 % more memory with patches of 128^3
+# Large buffers in huge pages; freed ones below 32 MiB stay with the process: else the kernel clears up to 17000 pages in a student's step.
+# To keep all of them took 40 % more memory with patches of 128^3
 export THP_MEM_ALLOC_ENABLE ?= 1
 export GLIBC_TUNABLES ?= glibc.malloc.mmap_threshold=33554432:glibc.malloc.trim_threshold=8589934592
 export MLFLOW_DISABLE_TELEMETRY ?= true

@@ -398,7 +398,8 @@ def test_the_shipped_random_transforms_write_nothing_into_the_cache(bundle: Path
     assert not any(torch.equal(seen[0]["image"], other["image"]) for other in seen[1:])
     for item in seen:
         batch = collate([item])
-        batch["image"].fill_(9), batch["label"].fill_(9)  # a batch of one may be the sample's memory, and no cache's
+        batch["image"].fill_(9)  # a batch of one may be the sample's memory, and no cache's
+        batch["label"].fill_(9)
     for name in ("image", "label"):
         assert torch.equal(sample[name], before[name])
         assert sample[name].applied_operations == before[name].applied_operations

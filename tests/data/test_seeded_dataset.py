@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from typing import Any
 
 import pytest
 import torch
 from monai.data import DataLoader, MetaTensor, get_track_meta, set_track_meta
-from monai.transforms import Compose, EnsureTyped, RandFlipd, RandScaleIntensityd, RandSpatialCropd, Transform
+from monai.transforms import (
+    Compose,
+    EnsureTyped,
+    Orientationd,
+    RandFlipd,
+    RandScaleIntensityd,
+    RandSpatialCropd,
+    Spacingd,
+    Transform,
+)
 from torch.utils.data import Dataset
 
 from kd_monai.data import EpochSampler, SeededDataset, collate
@@ -136,8 +146,9 @@ def test_a_switch_that_was_off_stays_off() -> None:
 
 
 def test_another_thread_does_not_touch_the_switch_that_all_share(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever it reads there, while the main thread is inside or not, it does not write back."""
+    """Nor is its sample another one."""
     dataset, other = augmented(track_meta=False), augmented(track_meta=False)
+    alone = other[0]["image"]
     set_by: list[threading.Thread] = []
     monkeypatch.setattr(
         "kd_monai.data.seeded_dataset.set_track_meta",
@@ -145,9 +156,8 @@ def test_another_thread_does_not_touch_the_switch_that_all_share(monkeypatch: py
     )
 
     def in_another_thread(data: Any) -> Any:
-        thread = threading.Thread(target=other.__getitem__, args=(0,))
-        thread.start()
-        thread.join()
+        with ThreadPoolExecutor(1) as pool:
+            assert torch.equal(pool.submit(other.__getitem__, 0).result()["image"], alone)
         return data
 
     dataset.random_transform.transforms += (in_another_thread,)
@@ -157,14 +167,16 @@ def test_another_thread_does_not_touch_the_switch_that_all_share(monkeypatch: py
 
 
 @pytest.mark.parametrize(
-    "lazy",
+    "needing",
     [
         lambda: Compose([RandFlipd("image")], lazy=True),
         lambda: Compose([Compose([RandFlipd("image", lazy=True)])]),
+        lambda: Compose([Spacingd("image", pixdim=2.0), RandFlipd("image")]),
+        lambda: [Orientationd("image", axcodes="RAS", labels=None)],
     ],
-    ids=["whole", "one"],
+    ids=["lazy", "one-lazy", "spacing", "orientation"],
 )
-def test_lazy_transforms_need_metadata(lazy: Any) -> None:
-    with pytest.raises(ValueError, match=r"need the metadata .*; got `lazy` and no `track_meta`\. Set `train#dataset"):
-        SeededDataset(Tracked(), lazy())
-    assert SeededDataset(Tracked(), lazy(), track_meta=True)[0]["image"].shape == (1, 6, 7, 8)
+def test_transforms_that_need_metadata_are_refused_without(needing: Any) -> None:
+    with pytest.raises(ValueError, match=r"need metadata; got one, and no `track_meta`\. Set `train#dataset"):
+        SeededDataset(Tracked(), needing())
+    assert SeededDataset(Tracked(), needing(), track_meta=True)[0]["image"].shape == (1, 6, 7, 8)

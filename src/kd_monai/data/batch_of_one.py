@@ -22,8 +22,9 @@ def collate(samples: Sequence[Any]) -> Any:
     """MONAI's ``list_data_collate``, but whole plain tensors of a batch of one become views with a batch dimension.
 
     Stacking one patch of 128 x 128 x 128 with its regions copies 56 MiB. A step that writes into the batch writes into
-    the sample: its transforms must have copied what a cache keeps (the shipped ones do, in ``EnsureTyped``). In a
-    worker process stacking writes into the shared memory that a batch has to be in, so there it is MONAI's.
+    the sample: its transforms must have copied what a cache keeps. The shipped ones do where the cache holds float16,
+    as it does in trainings (``EnsureTyped``), and make the label's regions anew (``LabelToRegions``). In a worker
+    process stacking writes into the shared memory that a batch has to be in, so there it is MONAI's.
 
     Args:
         samples: mappings, or lists of them as ``RandCropByPosNegLabeld`` gives.

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from monai.data import MetaTensor, get_track_meta, set_track_meta
-from monai.transforms import Compose
+from monai.transforms import Compose, Orientation, Orientationd, Spacing, Spacingd
 from torch.utils.data import Dataset
 
 from kd_monai.data.reseed import Reseed
@@ -20,14 +20,7 @@ def item_seed(seed: int, epoch: int, repeat: int, subject: str) -> int:
 
 @contextmanager
 def _untracked() -> Iterator[None]:
-    """MONAI's transforms neither take nor give MetaTensors meanwhile, where this is the main thread.
-
-    The switch is one for all threads. Others leave it alone and go on with metadata; what they transform while the
-    main one is in here loses its own.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
+    """MONAI's transforms neither take nor give MetaTensors meanwhile; its switch is one for all threads."""
     before = get_track_meta()
     set_track_meta(False)
     try:
@@ -36,9 +29,11 @@ def _untracked() -> Iterator[None]:
         set_track_meta(before)
 
 
-def _is_lazy(transform: object) -> bool:
+def _needs_meta(transform: object) -> bool:
+    """It reads the affine, or gathers its work in the metadata."""
     parts = transform.transforms if isinstance(transform, Compose) else ()
-    return bool(getattr(transform, "lazy", False)) or any(map(_is_lazy, parts))
+    reads = isinstance(transform, (Orientation, Orientationd, Spacing, Spacingd))
+    return reads or bool(getattr(transform, "lazy", False)) or any(map(_needs_meta, parts))
 
 
 class SeededDataset(Dataset):
@@ -52,11 +47,12 @@ class SeededDataset(Dataset):
         random_transform: a Compose, or what it is made of.
         seed: of the run.
         track_meta: whether the random transforms see MetaTensors and trace what they do. By default they see the
-            tensors alone, which takes a third of the time off an item of 64^3. Transforms that read the affine (a
-            resampling to mm) need them: without, they take the identity for it.
+            tensors alone, which is faster; a transform that reads the affine would take the identity for it. MONAI's
+            switch is one for all threads, and touched by the main one alone: other threads see MetaTensors all the
+            same, and what they transform while the main one is at it loses its metadata.
 
     Raises:
-        ValueError: MONAI's lazy transforms, which work on MetaTensors, without ``track_meta``.
+        ValueError: lazy transforms, ``Spacing`` or ``Orientation`` without ``track_meta``.
     """
 
     def __init__(
@@ -67,10 +63,10 @@ class SeededDataset(Dataset):
         track_meta: bool = False,
     ) -> None:
         compose = random_transform if isinstance(random_transform, Compose) else Compose(random_transform)
-        if _is_lazy(compose) and not track_meta:
+        if not track_meta and _needs_meta(compose):
             raise ValueError(
-                "Lazy random transforms need the metadata that they gather their work in; got `lazy` and no "
-                "`track_meta`. Set `train#dataset#track_meta: true`, or leave `lazy` out."
+                "Random transforms that are lazy, resample to a spacing or turn to an orientation need metadata; got "
+                "one, and no `track_meta`. Set `train#dataset#track_meta: true`."
             )
         self.dataset = dataset
         self.seed = seed
@@ -89,7 +85,7 @@ class SeededDataset(Dataset):
         epoch, repeat, number = index if isinstance(index, tuple) else (0, 0, index)
         sample = self.dataset[number]
         self._reseed(item_seed(self.seed, epoch, repeat, sample["subject"]))
-        if self.track_meta:
+        if self.track_meta or threading.current_thread() is not threading.main_thread():
             return self.random_transform(sample)
         plain = {key: value.as_tensor() if isinstance(value, MetaTensor) else value for key, value in sample.items()}
         with _untracked():
