@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import torch
 
-SECONDS = 20.0
-"""Of work for one figure: nvidia-smi's own are means of up to a second, so that about twenty go into it."""
+SECONDS = 10.0
+"""Of work for one figure: nvidia-smi's own are means of up to a second, so that about ten go into it."""
 QUERY = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits"]
 
 

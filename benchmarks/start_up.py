@@ -3,7 +3,8 @@
 A: a pipeline with `CACHE=disk` on the 2 mm phantom, in a process of its own, until its trainer has completed its first
 step; then the process stops. `baseline.py`; `student.py`, which begins with its teacher's training; and `student.py`
 with a teacher that exists already (`TEACHER=`), whose loading and compilation come before the student's own first step.
-B: `import monai` in another process. A B A B, after one run of each that is not timed and fills caches and bytecode.
+B: `import monai` in another process. All in turn, after one run of each that is not timed and fills caches and
+bytecode; the pipelines share their output folder, and with it one cache.
 Each process tells the clock that all processes of the machine share.
 
 Contract: both sides have the same interpreter, environment and folder; the step is the first of a run of the row's role
@@ -86,18 +87,16 @@ class FirstSteps:
     """
 
     def __init__(self, given: Given, pipeline: str, role: str) -> None:
-        self.out, self.role = given.work / f"{pipeline}-{role}", role
+        self.out, self.role = given.work / "runs", role
         data = str(given.small_data.resolve())
         tiny = TINY if given.tiny else {}
         self.line = [str(PIPELINES / f"{pipeline}.py"), "--data", data]
         self.line += ["--cache", "disk", "--out", str(self.out), "--device", str(given.device)]
         self.line += [part for name, value in tiny.items() for part in ("--set", f"{name}={value}")]
         if role == "student":
-            files = [TEACHER / "configs" / "train.yaml"]
-            self.line += [
-                "--teacher",
-                str(untrained_run(TEACHER, files, dataset_dir=data, output_dir=str(self.out), device="cpu", **tiny)),
-            ]
+            # elsewhere: `student.py` without a teacher would take it for the one that it is to train
+            config = {"dataset_dir": data, "output_dir": str(given.work / "teacher"), "device": "cpu", **tiny}
+            self.line += ["--teacher", str(untrained_run(TEACHER, [TEACHER / "configs" / "train.yaml"], **config))]
         self.parts: list[tuple[float, float]] = []
         self.seed = 0
         self.run()
@@ -131,17 +130,18 @@ def measure(given: Given) -> list[Row]:
     floor = {name: import_seconds(IMPORT.replace("monai", name)) for name in parts}
     floor.pop("monai", None)  # the first of all is not timed
     said = ", ".join(f"{name} {took:.2f} s" for name, took in floor.items()) or "not measured"
+    cases = CASES[given.pick(full=0, tiny=-1) :]
+    sides = [FirstSteps(given, pipeline, role) for pipeline, role, _ in cases]
+    *ours, theirs = in_turn(*sides, import_seconds, rounds=given.pick(full=3, tiny=1))
     rows = []
-    for pipeline, role, said_of in CASES[given.pick(full=0, tiny=-1) :]:
-        steps = FirstSteps(given, pipeline, role)
-        rounds = in_turn(steps, import_seconds, rounds=given.pick(full=3, tiny=1))
+    for (pipeline, _, said_of), steps, seconds_of in zip(cases, sides, ours, strict=True):
         until, step = (sorted(part)[len(part) // 2] for part in zip(*steps.parts, strict=True))
         rows.append(
             costlier(
                 f"command line start to first step on cached data, {pipeline}.py{said_of}",
-                Side.of(f"{pipeline}.py to its first step", "s", rounds[0]),
-                Side.of("import monai", "s", rounds[1]),
-                rounds,
+                Side.of(f"{pipeline}.py to its first step", "s", seconds_of),
+                Side.of("import monai", "s", theirs),
+                (seconds_of, theirs),
                 contract="same interpreter and environment; first step of a new run; nothing checked or cached anew",
                 reach=Reach("at most", 1.5),
                 floor=f"imports alone: {said}; until the training begins {until:.2f} s, its first step {step:.2f} s",

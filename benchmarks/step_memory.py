@@ -55,7 +55,7 @@ def measure(given: Given) -> list[Row]:
     rows = []
     # it goes by the number of steps, not by the patch
     auto = taken_by_auto(given, STEPS, teacher=run, roi_size=[32 if given.tiny else 64] * 3, n_subjects=4)
-    for roi, rounds in [(32, 1)] if given.tiny else [(64, 3), (128, 1)]:
+    for roi, rounds in [(32, 1)] if given.tiny else [(64, 2), (128, 1)]:
         names = runtimes(given)[given.pick(full=0, tiny=-1) :]
         sides = [("kdnet", name) for name in names] + [("baseline", "torch")]
         *ours, theirs = in_turn(

@@ -20,6 +20,8 @@ SAMPLES = 10
 """The least that a utilisation is a mean of."""
 READERS = 2
 """Processes that read patches ahead, where that is asked; the trainings' default is none."""
+ON_GPU = ((64, 0), (64, READERS), (128, 0))
+"""Patches of the quick recipe and of the paper, and processes that read them ahead: what a GPU is asked."""
 
 
 def watched(training: Training, count: int = 4) -> list[torch.Tensor]:
@@ -39,7 +41,7 @@ def watched(training: Training, count: int = 4) -> list[torch.Tensor]:
 
 def measure(given: Given) -> list[Row]:
     """Seconds a step of the student, for each runtime of its teacher, and of the baseline."""
-    rounds, steps = given.pick(5, 2), given.pick(16, 3)
+    rounds, steps = given.pick(5, 2), given.pick(8, 3)
     run = str(teacher(given))
     auto = taken_by_auto(given, steps, teacher=run)
     students = {name: Training(given, "kdnet", steps, teacher=run, teacher_runtime=name) for name in runtimes(given)}
@@ -72,14 +74,24 @@ def measure(given: Given) -> list[Row]:
     for side in sides:
         side.close()
     if given.device.type == "cuda":
-        for readers in (0, READERS):
-            rows += on_gpu(given, steps, run, auto, readers)
+        for roi, readers in ON_GPU:
+            rows += on_gpu(given, steps, run, auto, 32 if given.tiny else roi, readers)
     return rows
 
 
-def on_gpu(given: Given, steps: int, run: str, runtime: str, readers: int) -> list[Row]:
-    """Patches a second, and how busy the GPU is during the student's training, with processes that read ahead."""
-    own = {"num_workers": readers, "output_dir": str(given.work / f"{readers}-readers")}
+def on_gpu(given: Given, steps: int, run: str, runtime: str, roi: int, readers: int) -> list[Row]:
+    """Patches a second, and how busy the GPU is during the student's training.
+
+    Args:
+        given: the benchmark's.
+        steps: per epoch.
+        run: folder of the teacher's run.
+        runtime: what `teacher_runtime: auto` takes here.
+        roi: voxels of a side of the patch.
+        readers: processes that read patches ahead.
+    """
+    folder = str(given.work / f"{roi}-{readers}-readers")
+    own = {"num_workers": readers, "output_dir": folder, "roi_size": [roi] * 3}
     student = Training(given, "kdnet", steps, teacher=run, teacher_runtime=runtime, **own)
     baseline = Training(given, "baseline", steps, **own)
     seen = [watched(student), watched(baseline)]
@@ -97,7 +109,7 @@ def on_gpu(given: Given, steps: int, run: str, runtime: str, readers: int) -> li
     goal = [90.0] * len(busy)
     sides = Side.of("student", "patches/s", rates[0]), Side.of("baseline", "patches/s", rates[1])
     more = {"contract": f"same patches (the first bit for bit), teacher in {runtime}", "size": given.size}
-    where = f"{readers} processes reading ahead (num_workers)"
+    where = f"patch {roi}^3, {readers} processes reading ahead (num_workers)"
     return [
         costlier(f"Patches a second on the GPU, {where}", *sides, rates, **more),
         costlier(

@@ -54,7 +54,7 @@ class Stock:
 
 def measure(given: Given) -> list[Row]:
     """Seconds a step of both."""
-    rounds, steps = given.pick(5, 2), given.pick(10, 3)
+    rounds, steps = given.pick(5, 2), given.pick(6, 3)
     ours = Training(given, "baseline", steps, learning_rate=0.002)
     loader = ours.config.get_parsed_content("train#dataloader")
     batches = [{k: b[k] for k in ("image", "label")} for b in islice(iter(loader), steps)]

@@ -51,11 +51,12 @@ def runtimes(given: Given) -> list[str]:
 
 
 def taken_by_auto(given: Given, steps: int, **more: Any) -> str:
-    """What `teacher_runtime: auto` takes in a training of `LENGTH` epochs of so many steps: asked of one."""
+    """What `teacher_runtime: auto` takes in a training of `LENGTH` epochs of so many steps: asked of the first step."""
     if len(runtimes(given)) == 1:
         return runtimes(given)[0]
     training = Training(given, "kdnet", steps, **more)
-    training.epoch()
+    training.trainer.add_event_handler(Events.ITERATION_COMPLETED(once=1), training.trainer.interrupt)
+    training.trainer.run()
     training.close()
     return training.runtime
 

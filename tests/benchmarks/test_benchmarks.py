@@ -67,11 +67,11 @@ def test_a_gpu_is_asked_for_patches_a_second_and_utilisation(
     """On a CPU, with a utilisation that is made up."""
     monkeypatch.setattr(student_step, "busy_percent", lambda device, work: (work(), (45.0, 12))[1])
     given = Given("tiny", phantom, phantom, torch.device("cpu"), tmp_path, tmp_path)
-    rate, busy = student_step.on_gpu(given, 2, str(teacher(given)), "torch", readers=1)
+    rate, busy = student_step.on_gpu(given, 2, str(teacher(given)), "torch", roi=32, readers=1)
     assert rate.ours.unit == "patches/s"
     assert rate.low > 0
     assert busy.ratio == 0.5
-    assert all("1 processes reading ahead" in row.question for row in (rate, busy))
+    assert all("patch 32^3, 1 processes reading ahead" in row.question for row in (rate, busy))
 
 
 def test_ratios_are_those_of_each_round() -> None:
