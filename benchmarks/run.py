@@ -71,6 +71,10 @@ def main() -> None:
     unknown = sorted(set(names) - set(benchmarks()))
     if unknown:
         parser.error(f"--only takes {', '.join(benchmarks())}; got {', '.join(unknown)}")
+    for name in ("data", "small_data"):
+        path = getattr(given, name)
+        if path and not Path(path).exists():  # else some questions fail, after others took minutes
+            parser.error(f"--{name.replace('_', '-')} {path} does not exist. Correct DATA, or leave it out")
     options = ["--size", given.size, "--out", str(given.out)]
     for name in ("data", "small_data", "device"):
         if getattr(given, name):

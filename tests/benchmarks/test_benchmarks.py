@@ -117,7 +117,18 @@ def test_the_runner_names_who_gave_no_answer(
 ) -> None:
     monkeypatch.setattr(sys, "executable", str(warm_python.program))
     command = ["run.py", "--only", "student_step", "--size", "tiny", "--device", "cpu", "--out", str(tmp_path)]
-    monkeypatch.setattr(sys, "argv", [*command, "--data", str(phantom), "--small-data", str(tmp_path / "nowhere")])
+    (tmp_path / "empty").mkdir()
+    monkeypatch.setattr(sys, "argv", [*command, "--data", str(phantom), "--small-data", str(tmp_path / "empty")])
     with pytest.raises(SystemExit, match="No answer from student_step"):
         runpy.run_path(str(BENCHMARKS / "run.py"), run_name="__main__")
     assert json.loads((tmp_path / "bench.json").read_text()) == []
+
+
+def test_the_runner_asks_nothing_of_data_that_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["run.py", "--out", str(tmp_path), "--data", str(tmp_path / "nowhere")])
+    with pytest.raises(SystemExit):
+        runpy.run_path(str(BENCHMARKS / "run.py"), run_name="__main__")
+    assert f"--data {tmp_path / 'nowhere'} does not exist. Correct DATA" in capsys.readouterr().err
+    assert not (tmp_path / "bench.json").exists()

@@ -21,6 +21,7 @@ from kd_monai.handlers import EpochSeedHandler, FrozenTeacher, NaNLossError, Pre
 from kd_monai.handlers.dry_run import dry_run
 from kd_monai.inferers import AutocastInferer
 from kd_monai.losses import DistillationLoss, LatentKL, SegmentationLoss, SoftDiceBCE
+from kd_monai.losses.critic import Critics
 from kd_monai.networks import (
     GraphedForward,
     LabelsHead,
@@ -238,15 +239,6 @@ def test_terms_of_weight_one_do_not_equal_the_baseline() -> None:
     assert any(not torch.equal(v, student.student.state_dict()[k]) for k, v in baseline.student.state_dict().items())
 
 
-def test_features_of_different_shapes_are_refused_with_both_shapes_before_the_first_step() -> None:
-    with pytest.raises(ValueError, match=r"\(1, 8, 2, 2, 2\).*\(1, 4, 2, 2, 2\)"):
-        Setup(kdnet_terms(), teacher=network(4, width=4)).trainer.run()
-
-
-def test_outputs_may_be_distilled_from_a_network_of_another_width() -> None:
-    Setup({"kd": {"weight": 1.0, "term": SoftDiceBCE()}}, teacher=network(4, width=4)).trainer.run()
-
-
 @pytest.fixture
 def no_step(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever refuses must do so before the first batch."""
@@ -257,8 +249,25 @@ def no_step(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SupervisedTrainer, "_iteration", step)
 
 
-@pytest.mark.usefixtures("no_step")
-def test_different_heads_are_refused_before_the_first_step_by_terms_that_need_one() -> None:
+@pytest.fixture
+def nothing_learns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever refuses must do so before anything learns from the first batch."""
+    monkeypatch.setattr(DistillationLoss, "forward", lambda *_args: pytest.fail("a loss was computed"))
+    monkeypatch.setattr(Critics, "step", lambda *_args: pytest.fail("a critic learned"))
+
+
+@pytest.mark.usefixtures("nothing_learns")
+def test_features_of_different_shapes_are_refused_with_both_shapes() -> None:
+    with pytest.raises(ValueError, match=r"\(2, 8, 2, 2, 2\).*\(2, 4, 2, 2, 2\)"):
+        Setup(kdnet_terms(), teacher=network(4, width=4)).trainer.run()
+
+
+def test_outputs_may_be_distilled_from_a_network_of_another_width() -> None:
+    Setup({"kd": {"weight": 1.0, "term": SoftDiceBCE()}}, teacher=network(4, width=4)).trainer.run()
+
+
+@pytest.mark.usefixtures("nothing_learns")
+def test_different_heads_are_refused_by_terms_that_need_one() -> None:
     setup = Setup({"kd": {"weight": 1.0, "term": SoftDiceBCE()}})
     setup.handler.teacher_head = LabelsHead()
     with pytest.raises(ValueError, match=r"same head; got a 'labels' teacher and a 'regions' student"):
@@ -271,8 +280,16 @@ def test_different_heads_are_nothing_to_a_term_on_features() -> None:
     setup.trainer.run()
 
 
-@pytest.mark.usefixtures("no_step")
-def test_a_learned_term_that_was_not_built_is_refused_before_the_first_step() -> None:
+def test_networks_that_fit_are_looked_at_once(kdnet: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = []
+    check = DistillationLoss.check
+    monkeypatch.setattr(DistillationLoss, "check", lambda *args: (looks.append(args), check(*args)))
+    kdnet.trainer.run()
+    assert len(looks) == 1
+
+
+@pytest.mark.usefixtures("nothing_learns")
+def test_a_learned_term_that_was_not_built_is_refused() -> None:
     with pytest.raises(RuntimeError, match=r"\['kl'\] are not\. Call kd_monai\.handlers\.build_terms"):
         Setup({"kl": {"weight": 1.0, "term": LatentKL(adapter=True)}}).trainer.run()
 

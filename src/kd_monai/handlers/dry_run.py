@@ -1,4 +1,4 @@
-"""What a network gives for an empty patch: layers and channels are known before the first step."""
+"""What a network gives for an empty patch: layers and channels are known before a training."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from kd_monai.networks import FeatureTaps, MeanNetwork
+from kd_monai.networks import FeatureTaps
 from kd_monai.outputs import Head, Outputs
 
 
@@ -24,11 +24,6 @@ def dry_run(network: nn.Module, head: Head, layers: Sequence[str], channels: int
     Raises:
         ValueError: a layer is missing, or layers are asked of several teachers.
     """
-    if layers and isinstance(network, MeanNetwork):
-        raise ValueError(
-            f"A feature term compares the layers of one teacher; got {len(network.networks)} teachers and layers "
-            f"{list(layers)}. Name one teacher, or leave feature terms out: several teachers share outputs alone."
-        )
     if isinstance(network, nn.ModuleList):
         network = network[0]
     taps = FeatureTaps(network, layers)

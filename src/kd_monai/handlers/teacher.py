@@ -14,7 +14,6 @@ from monai.inferers import Inferer
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from kd_monai.handlers.dry_run import dry_run
 from kd_monai.handlers.prepare import select_channels
 from kd_monai.handlers.route import Forward, by_teacher, numbers_of
 from kd_monai.losses import DistillationLoss
@@ -58,6 +57,8 @@ class TeacherHandler:
     learn from detached outputs at FORWARD_COMPLETED. The slot and the taps are emptied at LOSS_COMPLETED and after any
     exception.
 
+    Whether the terms fit the two networks is asked once, of the first step's outputs, before anything learns from them.
+
     Cross-fitted teachers are several networks and a route: each sample passes through the one of its subject, so that
     a step costs one forward pass of each sample. They are trained independently: feature terms compare a sample with
     its own teacher's layers, whose channels need not mean what another teacher's do.
@@ -69,7 +70,7 @@ class TeacherHandler:
         modalities: channels of the batch's image, in order.
         teacher_modalities, student_modalities: what each network reads of them.
         inferer: torch's forward pass, with its precision.
-        roi_size: patch in voxels, for the dry run that every term checks.
+        roi_size: patch in voxels, on which another runtime than torch's is held against torch.
         precision: of the teacher, `bf16` or `fp32`, resolved; torch's is the inferer's, which must be the same.
         runtime: `openvino` runs the teacher two to five times faster on a CPU, `cuda_graph` starts its kernels as one
             on a GPU and keeps memory for them (`GraphedForward`); to rounding, which one random patch is held to at
@@ -81,9 +82,11 @@ class TeacherHandler:
         ValueError: an unknown runtime, or a ModuleList without a route.
 
     Raises (at STARTED):
-        ValueError: a tapped layer is missing, a feature term was given several teachers, or a term refuses the two
-            networks (heads, shapes of layers), or the runtime that was asked for is for another device, is not
-            installed, cannot run the teacher, or computes something else than torch.
+        ValueError: a tapped layer is missing, a feature term was given several teachers, or the runtime that was asked
+            for is for another device, is not installed, cannot run the teacher, or computes something else than torch.
+
+    Raises (in the first step):
+        ValueError: a term refuses the two networks (heads, shapes of layers).
         RuntimeError: a learned term was never built.
     """
 
@@ -120,6 +123,7 @@ class TeacherHandler:
         self.student_taps = FeatureTaps(nn.Identity())  # until the networks are known
         self.teacher_taps: list[FeatureTaps] = []
         self._teacher_outputs: Outputs | None = None
+        self._fits = False
 
     def attach(self, engine: Engine) -> None:
         """Register every event; the engine's network exists only once it starts."""
@@ -130,7 +134,7 @@ class TeacherHandler:
         engine.add_event_handler(Events.EXCEPTION_RAISED, self.failed)
 
     def started(self, engine: Engine) -> None:
-        """Bind the student, let every term look at both networks' outputs of an empty patch, settle on a runtime.
+        """Bind both networks, settle on a runtime.
 
         What it comes to is left in ``engine.state.facts``: ``teacher_runtime`` and ``teacher_precision``.
         """
@@ -138,13 +142,9 @@ class TeacherHandler:
             teacher.to(engine.state.device)
         of_teacher, of_student = self.loss.layers
         network = engine.network.module if isinstance(engine.network, DistributedDataParallel) else engine.network
-        frozen = [teacher.network for teacher in self.teachers]
-        self.loss.check(
-            teacher=dry_run(frozen[0], self.teacher_head, of_teacher, len(self.teacher_modalities), self.roi_size),
-            student=dry_run(network, self.student_head, of_student, len(self.student_modalities), self.roi_size),
-        )
         self.student_taps = FeatureTaps(network, of_student)
-        self.teacher_taps = [FeatureTaps(own, of_teacher) for own in frozen]
+        self.teacher_taps = [FeatureTaps(own.network, of_teacher) for own in self.teachers]
+        self._fits = False
         wish = self._wish(engine)
         compiled = self._checked(wish, engine, of_teacher) if wish != "torch" else []
         self._forwards = compiled or [
@@ -217,7 +217,7 @@ class TeacherHandler:
         self.student_taps.open()
 
     def student_done(self, engine: Engine) -> None:
-        """Hand both outputs to the critics and to the loss."""
+        """Hand both outputs to the critics and to the loss; let every term look at the first."""
         if self._teacher_outputs is None:
             raise RuntimeError("The teacher's outputs of this step are missing: ITERATION_STARTED was not handled.")
         image = engine.state.batch["image"]
@@ -230,6 +230,9 @@ class TeacherHandler:
             progress=done,
             labelled=engine.state.batch.get("labelled"),
         )
+        if not self._fits:
+            self.loss.check(student, self._teacher_outputs)
+            self._fits = True
         self.loss.critics.step(student, self._teacher_outputs, batch)
         self.loss.fill(student, self._teacher_outputs, batch)
 

@@ -21,9 +21,9 @@ class DistillationLoss(nn.Module):
     is then ``sum_labelled L_i / B``.
 
     Beside its call a term may have: `pairs`, the (teacher, student) layers it reads, None for nobody's;
-    `check(student, teacher)`, which raises before the first step where the two do not fit; `learned = True` with
-    `build(student, teacher)`, which makes its parameters for the channels of these outputs; `critic`, a `Critic`; and
-    `needs_head`, of its class, the name of the one head it reads.
+    `check(student, teacher)`, which raises in the first step, before anything learns, where the two do not fit;
+    `learned = True` with `build(student, teacher)`, which makes its parameters for the channels of these outputs;
+    `critic`, a `Critic`; and `needs_head`, of its class, the name of the one head it reads.
 
     Args:
         segmentation: loss of logits ``B C H W D`` against regions ``B 3 H W D``, a scalar.

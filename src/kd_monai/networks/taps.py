@@ -8,6 +8,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
+from kd_monai.networks.mean import MeanNetwork
+
 
 class FeatureTaps:
     """Keep the outputs of named layers of a network, without touching its forward pass or its state_dict keys.
@@ -20,10 +22,15 @@ class FeatureTaps:
         names: layer names as in ``network.named_modules()``, for example ``down_4`` for the bottleneck of BasicUNet.
 
     Raises:
-        ValueError: a name is no layer of the network.
+        ValueError: a name is no layer of the network, or layers are asked of the mean of several.
     """
 
     def __init__(self, network: nn.Module, names: Sequence[str] = ()) -> None:
+        if names and isinstance(network, MeanNetwork):
+            raise ValueError(
+                f"A feature term compares the layers of one teacher; got {len(network.networks)} teachers and layers "
+                f"{list(names)}. Name one teacher, or leave feature terms out: several teachers share outputs alone."
+            )
         modules = dict(network.named_modules())
         unknown = [name for name in names if name not in modules]
         if unknown:
