@@ -73,6 +73,13 @@ def test_outputs_that_are_off_by_more_than_rounding_are_refused_by_name(
             forward.check(image)
 
 
+def test_torch_passes_once_through_a_network_that_is_checked() -> None:
+    network, passes = unet(), []
+    network.register_forward_hook(lambda module, inputs, output: passes.append(tuple(output.shape)))
+    OpenVINOForward(network).check(torch.randn(1, 2, 32, 32, 32))
+    assert passes == [(1, 3, 32, 32, 32)]
+
+
 def test_outputs_of_another_shape_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """One that broadcasts would be compared without a word."""
     forward, image = OpenVINOForward(nn.Conv3d(1, 3, 1)), torch.zeros(1, 1, 4, 4, 4)
