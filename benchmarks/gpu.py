@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 
 SECONDS = 10.0
-"""Of work for one figure: nvidia-smi's own are means of up to a second, so that about ten go into it."""
+"""Of work for one figure: nvidia-smi's own are means of up to a second, so that ten or so go into it."""
 QUERY = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits"]
 
 

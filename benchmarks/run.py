@@ -71,10 +71,9 @@ def main() -> None:
     unknown = sorted(set(names) - set(benchmarks()))
     if unknown:
         parser.error(f"--only takes {', '.join(benchmarks())}; got {', '.join(unknown)}")
-    for name in ("data", "small_data"):
-        path = getattr(given, name)
+    for option, path in (("--data (DATA)", given.data), ("--small-data (PHANTOM)", given.small_data)):
         if path and not Path(path).exists():  # else some questions fail, after others took minutes
-            parser.error(f"--{name.replace('_', '-')} {path} does not exist. Correct DATA, or leave it out")
+            parser.error(f"{option} must be a folder of subjects: {path} does not exist. Correct it, or leave it out")
     options = ["--size", given.size, "--out", str(given.out)]
     for name in ("data", "small_data", "device"):
         if getattr(given, name):

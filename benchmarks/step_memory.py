@@ -2,8 +2,9 @@
 
 Peak resident memory (GPU: peak allocated) of a process that trains a few steps of the shipped configuration, at the
 quick recipe's patch and at the paper's 128^3: what decides whether a machine is large enough. The student has a row for
-each runtime that its teacher can have here; that of the one that `teacher_runtime: auto` takes has the reach. The
-contract: all processes took the same number of steps, the student's with KD-Net's terms and the teacher of its row.
+each runtime that its teacher can have here; that of the one that `teacher_runtime: auto` takes has the reach. Two
+processes run at a time: memory, unlike time, does not mind company. The contract: all processes took the same number of
+steps, the student's with KD-Net's terms and the teacher of its row.
 """
 
 from __future__ import annotations
@@ -11,16 +12,17 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
 
 from kd_monai.tracking.peak_memory import PeakMemory
-from question import Given, answer, contract, in_turn
+from question import Given, answer, contract
 from row import Reach, Row, Side, costlier
 from trainings import Training, runtimes, taken_by_auto, taught_by, teacher
 
-STEPS = 3
+STEPS, AT_ONCE = 3, 2
 TERMS = {"kdnet": ["latent_kl", "segmentation", "soft_dice_bce"], "baseline": ["segmentation"]}
 
 
@@ -58,9 +60,10 @@ def measure(given: Given) -> list[Row]:
     for roi, rounds in [(32, 1)] if given.tiny else [(64, 2), (128, 1)]:
         names = runtimes(given)[given.pick(full=0, tiny=-1) :]
         sides = [("kdnet", name) for name in names] + [("baseline", "torch")]
-        *ours, theirs = in_turn(
-            *[lambda side=side, roi=roi: peak(given, side[0], roi, run, side[1]) for side in sides], rounds=rounds
-        )
+        with ThreadPoolExecutor(AT_ONCE) as processes:
+            told = processes.map(lambda side, roi=roi: peak(given, side[0], roi, run, side[1]), sides * rounds)
+            by_round = list(told)
+        *ours, theirs = (by_round[number :: len(sides)] for number in range(len(sides)))
         rows += [
             costlier(
                 f"Peak memory of the student's step, {taught_by(name, auto)}, against the baseline's, patch {roi}^3",

@@ -16,7 +16,7 @@ from question import Given, answer, contract, in_turn
 from row import Reach, Row, Side, costlier
 from trainings import Training, runtimes, taken_by_auto, taught_by, teacher
 
-SAMPLES = 10
+SAMPLES = 5
 """The least that a utilisation is a mean of."""
 READERS = 2
 """Processes that read patches ahead, where that is asked; the trainings' default is none."""
@@ -41,7 +41,8 @@ def watched(training: Training, count: int = 4) -> list[torch.Tensor]:
 
 def measure(given: Given) -> list[Row]:
     """Seconds a step of the student, for each runtime of its teacher, and of the baseline."""
-    rounds, steps = given.pick(5, 2), given.pick(8, 3)
+    # a step on a GPU is short, and processes that read ahead are forked anew in every epoch
+    rounds, steps = given.pick(5, 2), given.pick(16 if given.device.type == "cuda" else 8, 3)
     run = str(teacher(given))
     auto = taken_by_auto(given, steps, teacher=run)
     students = {name: Training(given, "kdnet", steps, teacher=run, teacher_runtime=name) for name in runtimes(given)}

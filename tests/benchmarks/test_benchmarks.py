@@ -124,11 +124,17 @@ def test_the_runner_names_who_gave_no_answer(
     assert json.loads((tmp_path / "bench.json").read_text()) == []
 
 
+@pytest.mark.parametrize("option", ["--data", "--small-data"])
 def test_the_runner_asks_nothing_of_data_that_is_not_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    option: str, phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["run.py", "--out", str(tmp_path), "--data", str(tmp_path / "nowhere")])
+    given = {"--data": str(phantom), "--small-data": str(phantom), option: str(tmp_path / "nowhere")}
+    monkeypatch.setattr(
+        sys, "argv", ["run.py", "--out", str(tmp_path), *[part for pair in given.items() for part in pair]]
+    )
+    monkeypatch.setattr(subprocess, "run", lambda *_args, **_kwargs: pytest.fail("a benchmark was asked"))
     with pytest.raises(SystemExit):
         runpy.run_path(str(BENCHMARKS / "run.py"), run_name="__main__")
-    assert f"--data {tmp_path / 'nowhere'} does not exist. Correct DATA" in capsys.readouterr().err
-    assert not (tmp_path / "bench.json").exists()
+    said = capsys.readouterr().err
+    assert f"{option} (" in said
+    assert f"{tmp_path / 'nowhere'} does not exist" in said

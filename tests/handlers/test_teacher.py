@@ -280,12 +280,14 @@ def test_different_heads_are_nothing_to_a_term_on_features() -> None:
     setup.trainer.run()
 
 
-def test_networks_that_fit_are_looked_at_once(kdnet: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_run_looks_at_its_networks_once(kdnet: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
     looks = []
     check = DistillationLoss.check
     monkeypatch.setattr(DistillationLoss, "check", lambda *args: (looks.append(args), check(*args)))
-    kdnet.trainer.run()
-    assert len(looks) == 1
+    for number in (1, 2):
+        kdnet.trainer.state.max_epochs = 2 * number
+        kdnet.trainer.run()
+        assert len(looks) == number
 
 
 @pytest.mark.usefixtures("nothing_learns")

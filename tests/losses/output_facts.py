@@ -87,7 +87,7 @@ def keeps_its_value_on_twice_the_volume(term: nn.Module, head: Head) -> None:
 
 
 def refuses_different_heads(term: nn.Module) -> None:
-    """Before the first step, and in a step."""
+    """By its check, and in a step."""
     student, teacher = (Outputs(logits(head, 0), head) for head in HEADS)
     for ask in (lambda: term.check(student, teacher), lambda: term(student, teacher, batch())):
         with pytest.raises(ValueError, match=r"same head; got a 'labels' teacher and a 'regions' student\. Train"):

@@ -73,11 +73,13 @@ def test_outputs_that_are_off_by_more_than_rounding_are_refused_by_name(
             forward.check(image)
 
 
-def test_torch_passes_once_through_a_network_that_is_checked() -> None:
-    network, passes = unet(), []
-    network.register_forward_hook(lambda module, inputs, output: passes.append(tuple(output.shape)))
-    OpenVINOForward(network).check(torch.randn(1, 2, 32, 32, 32))
-    assert passes == [(1, 3, 32, 32, 32)]
+def test_what_a_network_took_from_the_traced_image_for_good_is_refused() -> None:
+    class Scaled(nn.Conv3d):
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            return super().forward(image / (1 + image.abs().max().item()))
+
+    with pytest.raises(RuntimeError, match="OpenVINO's logits must be torch's"):
+        OpenVINOForward(Scaled(1, 3, 1).requires_grad_(False)).check(torch.randn(1, 1, 4, 4, 4))
 
 
 def test_outputs_of_another_shape_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,6 +108,7 @@ def test_a_network_that_is_laid_out_comes_through_as_it_was() -> None:
     assert plain.count("Convolution") == laid_out.count("Convolution") > 10
     assert laid_out.count("Slice") <= plain.count("Slice")
     assert laid_out.count("Concat") <= plain.count("Concat")
+    OpenVINOForward(lay_out(unet(), "cpu", "fp32", [32] * 3), ["down_4"]).check(torch.randn(1, 2, 32, 32, 32))
 
 
 @pytest.mark.parametrize("network", [SegResNet(init_filters=8, in_channels=2, out_channels=3)])

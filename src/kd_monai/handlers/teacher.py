@@ -231,7 +231,8 @@ class TeacherHandler:
             labelled=engine.state.batch.get("labelled"),
         )
         if not self._fits:
-            self.loss.check(student, self._teacher_outputs)
+            with torch.no_grad():
+                self.loss.check(student, self._teacher_outputs)
             self._fits = True
         self.loss.critics.step(student, self._teacher_outputs, batch)
         self.loss.fill(student, self._teacher_outputs, batch)

@@ -21,7 +21,7 @@ class DistillationLoss(nn.Module):
     is then ``sum_labelled L_i / B``.
 
     Beside its call a term may have: `pairs`, the (teacher, student) layers it reads, None for nobody's;
-    `check(student, teacher)`, which raises in the first step, before anything learns, where the two do not fit;
+    `check(student, teacher)`, which raises where the two do not fit, before anything learns in the first step;
     `learned = True` with `build(student, teacher)`, which makes its parameters for the channels of these outputs;
     `critic`, a `Critic`; and `needs_head`, of its class, the name of the one head it reads.
 
