@@ -13,7 +13,15 @@ from ignite.engine import Engine, Events
 from kd_monai.handlers import ProgressHandler
 
 
-def run(*, resumed: int = 0, epochs: int = 3, steps: int = 4, validator: Any = None, fail: bool = False) -> Engine:
+def run(
+    *,
+    resumed: int = 0,
+    epochs: int = 3,
+    steps: int = 4,
+    validator: Any = None,
+    fail: bool = False,
+    refuse: bool = False,
+) -> Engine:
     engine = Engine(lambda engine, batch: {"loss": torch.tensor(0.25 * engine.state.epoch)})
     ProgressHandler("kdnet_t1ce", validator).attach(engine)
 
@@ -23,6 +31,8 @@ def run(*, resumed: int = 0, epochs: int = 3, steps: int = 4, validator: Any = N
 
     if fail:
         engine.add_event_handler(Events.EPOCH_COMPLETED(once=2), lambda: 1 / 0)
+    if refuse:
+        engine.add_event_handler(Events.ITERATION_STARTED, lambda: 1 / 0)
     engine.run(range(steps), max_epochs=epochs)
     return engine
 
@@ -54,6 +64,14 @@ def test_a_resumed_run_starts_where_it_stopped(capsys: pytest.CaptureFixture[str
 def test_a_finished_run_shows_no_bar(capsys: pytest.CaptureFixture[str]) -> None:
     run(resumed=3)
     assert not lines(capsys)
+
+
+def test_a_run_that_is_refused_in_its_first_step_leaves_no_bar_behind_the_error(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(ZeroDivisionError):
+        run(refuse=True)
+    assert not [line for line in lines(capsys) if "kdnet_t1ce" in line]
 
 
 def test_before_the_first_validation_no_dice_is_shown(capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,18 +29,14 @@ class ProgressHandler:
         """Register; of several processes the first shows a bar."""
         if idist.get_rank() > 0:
             return
-        engine.add_event_handler(Events.EPOCH_STARTED, self.started)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self.step)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.epoch)
         engine.add_event_handler(Events.COMPLETED, self.close)
 
-    def started(self, engine: Engine) -> None:
-        """Open the bar at the first epoch, when every handler of STARTED has resumed what it resumes."""
-        if self._bar is not None:
-            return
+    def _open(self, engine: Engine) -> tqdm:
         total = engine.state.max_epochs * engine.state.epoch_length
         quiet = not sys.stderr.isatty()
-        self._bar = tqdm(
+        return tqdm(
             total=total,
             initial=engine.state.iteration,
             desc=self.description,
@@ -51,8 +47,14 @@ class ProgressHandler:
         )
 
     def step(self, engine: Engine) -> None:
-        """Count a step; the loss is read once an epoch, so that no device waits for it."""
-        if self._bar is not None:
+        """Count a step; the loss is read once an epoch, so that no device waits for it.
+
+        The first one of a run opens the bar: by then handlers have resumed what they resume, networks that do not fit
+        have been refused, and what only a first step costs is no part of the estimate.
+        """
+        if self._bar is None:
+            self._bar = self._open(engine)
+        else:
             self._bar.update()
 
     def epoch(self, engine: Engine) -> None:
