@@ -118,6 +118,11 @@ PREDICT := RUN INPUT LABELS DEVICE
 SERVE := OUT PORT
 BENCH := OUT ONLY SIZE DEVICE
 
+# --- phantoms would be written for minutes before a misspelt folder is refused --------------------
+ifneq ($(filter bench,$(MAKECMDGOALS)),)
+$(if $(GIVEN_DATA),$(if $(shell test -e '$(GIVEN_DATA)' && echo there),,$(error DATA must be a folder of full-size subjects; $(GIVEN_DATA) does not exist. Correct it, or leave it out)))
+endif
+
 # --- a variable of another verb would change nothing ----------------------------------------------
 ifneq ($(MAKEOVERRIDES),)
 WRITTEN := SUBJECTS SPACING_MM PHANTOM

@@ -300,8 +300,12 @@ def test_a_run_without_scores_is_named(tmp_path: Path, write: Write) -> None:
     (unfinished / "cases.csv").unlink()
     assert f"{unfinished.name} has no cases.csv and is left out: its training is not fin" in compare(tmp_path).text
     record = json.loads((unfinished / "run.json").read_text())
-    (unfinished / "run.json").write_text(json.dumps(record | {"status": "FINISHED"}))
-    assert f"{unfinished.name} has no cases.csv and is left out: evaluate it (make" in compare(tmp_path).text
+    for status, said in (
+        ("FAILED", "its training failed"),
+        ("FINISHED", f"evaluate it (make evaluate OUT={tmp_path})"),
+    ):
+        (unfinished / "run.json").write_text(json.dumps(record | {"status": status}))
+        assert f"{unfinished.name} has no cases.csv and is left out: {said}" in compare(tmp_path).text
 
 
 def test_nothing_evaluated_is_an_error_with_the_remedy(tmp_path: Path) -> None:

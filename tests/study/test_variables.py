@@ -110,6 +110,12 @@ def test_the_rest_is_of_a_number_of_subjects() -> None:
         read_variables(None, ["--unlabelled", "rest"])
 
 
+def test_settings_of_a_teacher_that_is_trained_already_are_refused() -> None:
+    """They would change nothing."""
+    with pytest.raises(ValueError, match=r"TEACHER names one that is trained; got width=4 head=labels, which would"):
+        read_variables(None, ["--teacher", "t", "--teacher-set", "width=4", "--teacher-set", "head=labels"])
+
+
 @pytest.mark.parametrize("name", ["cache", "teachers", "init"])
 def test_what_is_no_choice_is_refused_with_the_choices(name: str) -> None:
     with pytest.raises(ValueError, match=rf"{name.upper()} must be \w+ or \w+; got 'both'\. Choose one of them"):
@@ -211,6 +217,15 @@ def test_make_refuses_a_variable_of_another_verb(goals: str, wrong: str, takes: 
     assert re.search(rf"make {goals} takes {takes}; got {wrong.partition('=')[0]}, which would", done.stderr)
 
 
+def test_make_refuses_to_benchmark_data_that_is_not_there_before_it_writes_phantoms(tmp_path: Path) -> None:
+    done = make("bench", f"DATA={tmp_path}/no where")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert f"{tmp_path}/no where does not exist" in done.stderr
+    (tmp_path / "no where").mkdir()
+    assert f"--data '{tmp_path}/no where'" in make("bench", f"DATA={tmp_path}/no where").stdout
+
+
 def test_make_takes_the_variables_of_any_of_its_verbs() -> None:
     done = make("student", "report", "MODALITY=flair", "README=r.md", "DATA=/d")
     assert done.returncode == 0, done.stderr
@@ -242,7 +257,8 @@ def test_make_prints_its_commands_without_runs_of_blanks(line: str) -> None:
     assert line == line.rstrip()
 
 
-def test_every_training_variable_of_make_is_an_option_and_reaches_it() -> None:
+@pytest.mark.parametrize("left_out", ["TEACHER", "TEACHER_SET"])  # no command takes both
+def test_every_training_variable_of_make_is_an_option_and_reaches_it(left_out: str) -> None:
     """`make student` with every variable set prints a command that the parser takes as it was meant."""
     wanted = re.search(r"^TRAINING := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert wanted is not None
@@ -253,6 +269,7 @@ def test_every_training_variable_of_make_is_an_option_and_reaches_it() -> None:
     values |= {"LABELS": "msd", "DEVICE": "cpu", "CACHE": "disk"}
     values |= {"SET": "learning_rate=0.1 width=4", "TEACHER_SET": "width=16 head=labels"}
     values |= {"TEACHERS": "crossfit", "UNLABELLED": "rest", "INIT": "teacher"}
+    del values[left_out]
     done = make("student", *(f"{name}={value}" for name, value in values.items()))
     (line,) = [line for line in done.stdout.splitlines() if "pipelines/student.py" in line]
     arguments = line.split("pipelines/student.py", 1)[1].replace("'", "").split()

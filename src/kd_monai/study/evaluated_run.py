@@ -17,6 +17,11 @@ from kd_monai.metrics import read_cases
 logger = logging.getLogger(__name__)
 
 ROLES = ("teacher", "baseline", "student", "fixed_mask")
+UNSCORED = {
+    "FINISHED": "evaluate it (make evaluate OUT={out})",
+    "FAILED": "its training failed; the same command tries again and says why, and nothing else needs the folder",
+}
+"""What is to be done with a run that has no scores, by its status; one that is stopped or running is `UNFINISHED`."""
 UNFINISHED = "its training is not finished, and the same command goes on with it"
 NEEDED = ("role", "method", "modality", "fold", "seed", "data_digest", "split_digest", "labels", "recipe")
 # libyaml, where PyYAML was built with it: a report reads hundreds of these, and Python's own takes ten times as long
@@ -133,7 +138,7 @@ def find_runs(out: Path, runs: Sequence[Path] | None = None) -> tuple[list[Evalu
         if record.get("inner_fold") is not None:
             continue
         if not (folder / "cases.csv").is_file():
-            remedy = f"evaluate it (make evaluate OUT={out})" if record.get("status") == "FINISHED" else UNFINISHED
+            remedy = UNSCORED.get(str(record.get("status")), UNFINISHED).format(out=out)
             remarks.append(f"{folder.name} has no cases.csv and is left out: {remedy}.")
             continue
         run = EvaluatedRun.read(folder)

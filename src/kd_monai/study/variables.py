@@ -73,7 +73,8 @@ def read_variables(description: str | None, arguments: Sequence[str] | None = No
 
     Raises:
         SystemExit: (status 2) an unknown option.
-        ValueError: an unknown modality, label convention, cache or device, or a number that is none or too small.
+        ValueError: an unknown modality, label convention, cache or device, a number that is none or too small, or
+            settings for a teacher that is trained already.
     """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, (target, text) in OVERRIDES.items():
@@ -103,6 +104,11 @@ def read_variables(description: str | None, arguments: Sequence[str] | None = No
         _check_integer(name.upper(), getattr(given, name), least)
     if given.unlabelled is not None:
         _check_unlabelled(given.unlabelled, given.n_subjects)
+    if given.teacher and given.teacher_set:
+        raise ValueError(
+            f"TEACHER_SET is for a teacher that the command trains, and TEACHER names one that is trained; got "
+            f"{' '.join(given.teacher_set)}, which would change nothing. Leave one of them out."
+        )
     if given.device is not None:
         _check_device(given.device)
     return given
