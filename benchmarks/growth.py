@@ -82,8 +82,8 @@ class Runs:
 
     def __init__(self, given: Given, entries: list[Entry], few: int) -> None:
         self._entries, self._few, self._folder = entries, few, given.work / "cache"
-        # forks of a process that has done nothing but import; tiny: of this one, and with its memory
-        self._context = get_context("fork" if given.tiny else "forkserver")
+        # tiny: forks begin with what this process has imported, and with its memory
+        self._context = get_context("fork" if given.tiny else "spawn")
         self._known: dict[str, str] = {}
         self.told: dict[int, list[dict[str, Any]]] = {}
 
