@@ -8,9 +8,9 @@ from __future__ import annotations
 from monai.data import CacheDataset
 
 import zoo
-from kd_monai.brats import MODALITIES
 from kd_monai.data import cached_transforms
 from kd_monai.data.memory_cache import MemoryCache
+from kd_monai.task import MODALITIES
 from question import Given, answer
 from row import Reach, Row, Side, costlier, faster
 from same_voxels import RULE, check_same, subjects

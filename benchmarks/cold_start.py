@@ -15,9 +15,9 @@ from isal import igzip
 from monai.data import CacheDataset
 
 import zoo
-from kd_monai.brats import MODALITIES
 from kd_monai.data import cached_transforms
 from kd_monai.data.memory_cache import MemoryCache
+from kd_monai.task import MODALITIES
 from question import Given, answer, in_turn
 from row import Reach, Row, Side, faster, machine
 from same_voxels import RULE, check_same, subjects

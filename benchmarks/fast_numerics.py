@@ -26,15 +26,15 @@ from monai.bundle import ConfigParser
 from monai.metrics import compute_dice
 from numpy.typing import NDArray
 
-from kd_monai.brats import LABEL_CONVENTIONS, REGIONS
 from kd_monai.data import Datalist
+from kd_monai.export.bundle import export_bundle
+from kd_monai.export.predict import predict
+from kd_monai.export.run_bundle import finished_runs, template_of
+from kd_monai.export.untrained_run import untrained_run
 from kd_monai.metrics import read_cases
-from kd_monai.networks.openvino_forward import openvino_is_installed
-from kd_monai.study.export import export_bundle
-from kd_monai.study.launch import STUDENT
-from kd_monai.study.predict import predict
-from kd_monai.study.run_bundle import finished_runs, template_of
-from kd_monai.study.untrained_run import untrained_run
+from kd_monai.networks.runtimes.openvino_forward import openvino_is_installed
+from kd_monai.task import LABEL_CONVENTIONS, REGIONS
+from kd_monai.training.launch import STUDENT
 from question import Given, answer, contract, without_slow_bf16
 from row import Reach, Row, Side
 

@@ -17,11 +17,11 @@ from typing import Any
 import torch
 import yaml
 
-from kd_monai.inferers import resolved_precision
 from kd_monai.metrics import read_cases
-from kd_monai.study.launch import STUDENT, overlay, train
-from kd_monai.study.run_curve import run_curve
-from kd_monai.study.score import score
+from kd_monai.networks.inferers import resolved_precision
+from kd_monai.runs.curve import run_curve
+from kd_monai.training.launch import STUDENT, overlay, train
+from kd_monai.training.score import score
 from question import Given, answer, contract
 from row import Reach, Row, Side
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import torch
 
-from kd_monai.inferers import has_fast_bf16
+from kd_monai.networks.inferers import has_fast_bf16
 from row import Row
 
 

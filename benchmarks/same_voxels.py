@@ -9,9 +9,9 @@ import torch
 from monai.transforms import Compose, CropForegroundd, Orientationd
 
 import zoo
-from kd_monai.brats import MODALITIES
 from kd_monai.data import Datalist
-from kd_monai.data.found import Entry
+from kd_monai.data.entries import Entry
+from kd_monai.task import MODALITIES
 from question import Given, contract
 
 RULE = (

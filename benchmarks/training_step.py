@@ -17,7 +17,7 @@ import torch
 from ignite.engine import Engine, Events
 from monai.engines import SupervisedTrainer
 
-from kd_monai.inferers import resolved_precision
+from kd_monai.networks.inferers import resolved_precision
 from question import Given, answer, contract, in_turn
 from row import Reach, Row, Side, faster
 from trainings import Training

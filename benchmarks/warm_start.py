@@ -11,9 +11,9 @@ from pathlib import Path
 import torch
 from monai.data import Dataset
 
-from kd_monai.brats import MODALITIES
 from kd_monai.data import cache_dataset, cached_transforms
-from kd_monai.data.found import Entry
+from kd_monai.data.entries import Entry
+from kd_monai.task import MODALITIES
 from question import Given, answer, contract
 from row import Reach, Row, Side, faster
 from same_voxels import subjects

@@ -45,7 +45,7 @@ from monai.transforms import (
     RandSpatialCropd,
 )
 
-from kd_monai.brats import MODALITIES
+from kd_monai.task import MODALITIES
 
 WINDOW = (240, 240, 160)
 OVERLAP = 0.5

@@ -1,8 +1,8 @@
 """Train the mono-modal baseline, the student's network on the reference alone, and score it on its test fold."""
 
-from kd_monai.study.command import run_command
-from kd_monai.study.roles import evaluate_run, side_by_side, train_baseline
-from kd_monai.study.variables import read_variables
+from kd_monai.config.command import run_command
+from kd_monai.config.variables import read_variables
+from kd_monai.training.roles import evaluate_run, side_by_side, train_baseline
 
 
 def main() -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from kd_monai.brats import parse_modalities
-from kd_monai.study.command import run_command
-from kd_monai.study.compare import compare
+from kd_monai.config.command import run_command
+from kd_monai.report.compare import compare
+from kd_monai.task import parse_modalities
 
 
 def main() -> None:

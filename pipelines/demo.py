@@ -2,10 +2,11 @@
 
 import time
 
-from kd_monai.study.command import run_command
-from kd_monai.study.fixed_mask import write_fixed_mask
-from kd_monai.study.phase_table import finish_demo
-from kd_monai.study.roles import (
+from kd_monai.config.command import run_command
+from kd_monai.config.variables import read_variables
+from kd_monai.report.fixed_mask import write_fixed_mask
+from kd_monai.report.phase_table import finish_demo
+from kd_monai.training.roles import (
     NOTHING,
     check_student,
     compare_and_tell,
@@ -15,7 +16,6 @@ from kd_monai.study.roles import (
     train_student,
     train_teacher,
 )
-from kd_monai.study.variables import read_variables
 
 
 def main() -> None:

@@ -5,11 +5,11 @@ import sys
 from pathlib import Path
 from pickle import UnpicklingError
 
-from kd_monai.study.command import run_command
-from kd_monai.study.compare import compare
-from kd_monai.study.roles import NOTHING
-from kd_monai.study.run_bundle import finished_runs
-from kd_monai.study.score import score
+from kd_monai.config.command import run_command
+from kd_monai.export.run_bundle import finished_runs
+from kd_monai.report.compare import compare
+from kd_monai.training.roles import NOTHING
+from kd_monai.training.score import score
 
 
 def main() -> None:

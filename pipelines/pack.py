@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from kd_monai.study.command import run_command
-from kd_monai.study.pack import pack
+from kd_monai.config.command import run_command
+from kd_monai.runs.archive import pack
 
 
 def main() -> None:

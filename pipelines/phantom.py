@@ -6,7 +6,7 @@ import argparse
 import logging
 from pathlib import Path
 
-from kd_monai.data.phantom import write_phantom
+from kd_monai.phantom import write_phantom
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from kd_monai.brats import LABEL_CONVENTIONS
-from kd_monai.study.command import run_command
-from kd_monai.study.predict import predict
-from kd_monai.study.run_bundle import bundle_of
+from kd_monai.config.command import run_command
+from kd_monai.export.predict import predict
+from kd_monai.export.run_bundle import bundle_of
+from kd_monai.task import LABEL_CONVENTIONS
 
 
 def main() -> None:

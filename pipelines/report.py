@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from kd_monai.study.command import run_command
-from kd_monai.study.readme_results import place_of, write_results
-from kd_monai.study.report import report
+from kd_monai.config.command import run_command
+from kd_monai.report.publish import place_of, write_results
+from kd_monai.report.report import report
 
 
 def main() -> None:

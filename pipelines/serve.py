@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from kd_monai.study.command import run_command
+from kd_monai.config.command import run_command
 from kd_monai.tracking import serve, tracking_uri
 
 

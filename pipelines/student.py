@@ -1,8 +1,15 @@
 """Train the mono-modal student, and its teacher if there is none; score both and print them side by side."""
 
-from kd_monai.study.command import run_command
-from kd_monai.study.roles import check_student, evaluate_run, predict_line, side_by_side, train_student, train_teacher
-from kd_monai.study.variables import read_variables
+from kd_monai.config.command import run_command
+from kd_monai.config.variables import read_variables
+from kd_monai.training.roles import (
+    check_student,
+    evaluate_run,
+    predict_line,
+    side_by_side,
+    train_student,
+    train_teacher,
+)
 
 
 def main() -> None:

@@ -3,15 +3,15 @@
 import sys
 from pathlib import Path
 
-from kd_monai.study.cells import plan
-from kd_monai.study.command import run_command
-from kd_monai.study.executor import run_cells
-from kd_monai.study.grid import read_grid
-from kd_monai.study.grid_data import check_grid, read_data
-from kd_monai.study.ledger import Ledger
-from kd_monai.study.report import report
-from kd_monai.study.roles import compare_and_tell
-from kd_monai.study.runner import make_runner
+from kd_monai.config.command import run_command
+from kd_monai.grid.cells import plan
+from kd_monai.grid.executor import run_cells
+from kd_monai.grid.grid import read_grid
+from kd_monai.grid.ledger import Ledger
+from kd_monai.grid.runner import make_runner
+from kd_monai.report.report import report
+from kd_monai.training.grid_data import check_grid, read_data
+from kd_monai.training.roles import compare_and_tell
 
 
 def main() -> None:

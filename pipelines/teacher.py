@@ -3,9 +3,9 @@
 With TEACHERS=crossfit those of the inner folds are trained too, which a cross-fitted student needs beside it.
 """
 
-from kd_monai.study.command import run_command
-from kd_monai.study.roles import evaluate_run, side_by_side, train_teachers
-from kd_monai.study.variables import read_variables
+from kd_monai.config.command import run_command
+from kd_monai.config.variables import read_variables
+from kd_monai.training.roles import evaluate_run, side_by_side, train_teachers
 
 
 def main() -> None:

@@ -9,10 +9,10 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from kd_monai.data.phantom import write_phantom
-from kd_monai.study.launch import BUNDLES, STUDENT, TEACHER
-from kd_monai.study.untrained_run import untrained_run
-from kd_monai.study.verify import verify_properties, verify_static
+from kd_monai.export.untrained_run import untrained_run
+from kd_monai.export.verify import verify_properties, verify_static
+from kd_monai.phantom import write_phantom
+from kd_monai.training.launch import BUNDLES, STUDENT, TEACHER
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -21,7 +21,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, help="BraTS-like folder for train and evaluate (default: a new phantom)")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    logging.getLogger("kd_monai.study.verify").setLevel(logging.INFO)
+    logging.getLogger("kd_monai.export.verify").setLevel(logging.INFO)
     for name in ("scripts", "workflows"):
         logging.getLogger(f"monai.bundle.{name}").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="monai")

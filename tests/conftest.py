@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from kd_monai.data.phantom import write_phantom
+from kd_monai.phantom import write_phantom
 from warm_python import WarmPython
 
 torch.set_num_threads(min(2, os.cpu_count() or 1))

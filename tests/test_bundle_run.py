@@ -15,13 +15,13 @@ from typing import Any
 
 import pytest
 import torch
-
-from kd_monai.study.launch import evaluate, train
-from kd_monai.study.roles import train_student, train_teacher
-from kd_monai.study.run_folder import RunFolder
-from kd_monai.study.variables import read_variables
 from tiny import STUDENT, TEACHER, TINY, bundle_command, bundle_run, coarse, environment, metrics, variables, weights
 from warm_python import WarmPython
+
+from kd_monai.config.variables import read_variables
+from kd_monai.runs.folder import RunFolder
+from kd_monai.training.launch import evaluate, train
+from kd_monai.training.roles import train_student, train_teacher
 
 pytestmark = pytest.mark.slow
 

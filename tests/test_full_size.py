@@ -7,11 +7,11 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-
-from kd_monai.study.launch import train
-from kd_monai.study.predict import predict
-from kd_monai.study.run_bundle import bundle_of
 from tiny import STUDENT, TINY
+
+from kd_monai.export.predict import predict
+from kd_monai.export.run_bundle import bundle_of
+from kd_monai.training.launch import train
 
 
 @pytest.mark.slow

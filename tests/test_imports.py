@@ -97,7 +97,7 @@ def test_the_library_neither_prints_nor_asserts(path: Path) -> None:
 
 def test_the_reader_of_imports_sees_every_kind() -> None:
     source = """
-import kd_monai.study.launch as launch
+import kd_monai.training.launch as launch
 from kd_monai import losses
 def late():
     from .taps import FeatureTaps
@@ -105,7 +105,7 @@ def late():
     import_module("mlflow")
 """
     assert set(imported(source, "kd_monai.networks")) == {
-        "kd_monai.study.launch",
+        "kd_monai.training.launch",
         "kd_monai.losses",
         "kd_monai.networks.taps.FeatureTaps",
         "kd_monai.tracking.Tracker",

@@ -10,10 +10,10 @@ import pytest
 import torch
 import yaml
 from monai.engines import SupervisedEvaluator
+from named_tests import missing
 from torch import nn
 
 from kd_monai import losses
-from kd_monai.brats import REGIONS
 from kd_monai.handlers import PrepareBatch
 from kd_monai.losses import (
     KL,
@@ -29,7 +29,7 @@ from kd_monai.losses import (
 from kd_monai.metrics import RegionDice
 from kd_monai.networks import LabelsHead, RegionsHead
 from kd_monai.outputs import Batch, Outputs
-from named_tests import missing
+from kd_monai.task import REGIONS
 
 BUNDLES = Path(__file__).parents[1] / "bundles"
 HERE = "test_known_mistakes.py"

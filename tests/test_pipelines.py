@@ -7,9 +7,10 @@ import json
 from pathlib import Path
 
 import pytest
-
-from kd_monai.study import compare, roles, score
 from tiny import pipeline
+
+from kd_monai.report import compare
+from kd_monai.training import roles, score
 
 
 @pytest.mark.parametrize(

@@ -22,15 +22,15 @@ from monai.data import MetaTensor
 from monai.engines import SupervisedTrainer
 from monai.engines.utils import IterationEvents
 from monai.losses import DiceLoss
+from named_tests import missing
 from torch import nn
 
-from kd_monai.brats import LABEL_CONVENTIONS, REGIONS
 from kd_monai.data import LabelToRegions, SeededDataset, collate
 from kd_monai.handlers import PrepareBatch, TeacherHandler
-from kd_monai.inferers import AutocastInferer
 from kd_monai.losses import DistillationLoss, SegmentationLoss, SoftDiceBCE
 from kd_monai.networks import RegionsHead
-from named_tests import missing
+from kd_monai.networks.inferers import AutocastInferer
+from kd_monai.task import LABEL_CONVENTIONS, REGIONS
 
 ROOT = Path(__file__).parents[1]
 BUNDLES = sorted((ROOT / "bundles").glob("brats_*"))

@@ -12,10 +12,10 @@ import torch
 from bundle_samples import TEACHER, brain, save, save_case
 from monai.bundle import ConfigParser, ConfigWorkflow
 
-from kd_monai.networks.openvino_forward import openvino_is_installed
-from kd_monai.study import openvino_model as module
-from kd_monai.study.openvino_model import openvino_model
-from kd_monai.study.predict import predict
+from kd_monai.export import openvino as module
+from kd_monai.export.openvino import openvino_model
+from kd_monai.export.predict import predict
+from kd_monai.networks.runtimes.openvino_forward import openvino_is_installed
 
 pytestmark = pytest.mark.skipif(not openvino_is_installed(), reason="the extra [fast] is not installed")
 Make = Callable[..., Path]

@@ -8,13 +8,13 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-
-from kd_monai.brats import LABEL_CONVENTIONS, REGIONS
-from kd_monai.data import Datalist
-from kd_monai.metrics import read_cases, region_scores
-from kd_monai.study.predict import predict
-from kd_monai.study.run_bundle import bundle_of
 from tiny import TINY, pipeline, variables
+
+from kd_monai.data import Datalist
+from kd_monai.export.predict import predict
+from kd_monai.export.run_bundle import bundle_of
+from kd_monai.metrics import read_cases, region_scores
+from kd_monai.task import LABEL_CONVENTIONS, REGIONS
 
 
 def regions(path: str | Path) -> tuple[np.ndarray, tuple[float, ...]]:

@@ -20,19 +20,19 @@ import pytest
 import torch
 import yaml
 from monai.bundle import ConfigParser
+from tiny import BUNDLES, STUDENT, TEACHER, TINY, bundle_command, environment, metrics, variables, weights
 
 import kd_monai
+from kd_monai.config.methods import heads_needed
+from kd_monai.config.variables import read_variables
+from kd_monai.export.bundle import export_bundle
+from kd_monai.export.predict import predict
+from kd_monai.export.verify import verify_static
 from kd_monai.metrics import MORE_COLUMNS
 from kd_monai.networks import openvino_is_installed
-from kd_monai.study.export import export_bundle
-from kd_monai.study.launch import evaluate, train
-from kd_monai.study.methods import heads_needed
-from kd_monai.study.predict import predict
-from kd_monai.study.roles import train_baseline, train_student, train_teacher
-from kd_monai.study.run_folder import RunFolder
-from kd_monai.study.variables import read_variables
-from kd_monai.study.verify import verify_static
-from tiny import BUNDLES, STUDENT, TEACHER, TINY, bundle_command, environment, metrics, variables, weights
+from kd_monai.runs.folder import RunFolder
+from kd_monai.training.launch import evaluate, train
+from kd_monai.training.roles import train_baseline, train_student, train_teacher
 
 BOTH = (TEACHER, STUDENT)
 KINDS = ("recipes", "networks", "methods")
@@ -273,7 +273,7 @@ def test_network_variable_reaches_teacher_baseline_and_student(monkeypatch: pyte
         launched.append((bundle, list(overlays)))
         return argparse.Namespace(path=Path("teacher"))
 
-    monkeypatch.setattr("kd_monai.study.roles.train", remember)
+    monkeypatch.setattr("kd_monai.training.roles.train", remember)
     for verb in (train_teacher, train_baseline, train_student):
         verb(given("--network", "dynunet"))
     assert [bundle for bundle, _ in launched] == [TEACHER, STUDENT, TEACHER, STUDENT]

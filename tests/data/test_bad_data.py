@@ -158,7 +158,7 @@ def test_a_file_that_passed_is_read_again_only_when_it_changed(tmp_path: Path, m
     data, remember = write_brats(tmp_path / "data"), tmp_path / "checked.json"
     Datalist.load(data, remember=remember)
     inspected = []
-    from kd_monai.data import inspect_files
+    from kd_monai.data.checks import inspect_files
 
     inspect = inspect_files.inspect_image
     monkeypatch.setattr(

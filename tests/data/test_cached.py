@@ -23,7 +23,7 @@ from monai.transforms import (
 from small_cases import AFFINE, SHAPE, save, volumes, write_brats, write_case, write_msd
 
 from kd_monai.data import Datalist, cached_transforms, region_transforms
-from kd_monai.data.found import Entry
+from kd_monai.data.entries import Entry
 
 
 def entry_of(files: dict[str, Path], subject: str = "A") -> Entry:

@@ -10,7 +10,7 @@ import pytest
 from small_cases import NAMES_2023, write_brats, write_case
 
 from kd_monai.data import DataError, Datalist
-from kd_monai.data.found import Entry
+from kd_monai.data.entries import Entry
 
 
 def names(entries: list[Entry]) -> list[str]:

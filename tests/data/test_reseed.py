@@ -25,7 +25,7 @@ from monai.transforms import (
 )
 
 from kd_monai.data.reseed import Reseed, _alike
-from kd_monai.study.launch import STUDENT, TEACHER
+from kd_monai.training.launch import STUDENT, TEACHER
 
 
 def simple() -> Compose:

@@ -12,7 +12,7 @@ from small_cases import write_brats, write_case
 
 from kd_monai.data import DataError, Datalist, WithUnlabelled, cache_dataset, cached_transforms
 from kd_monai.data.cropped_volume import CroppedVolume, box_of, slices
-from kd_monai.data.found import Entry
+from kd_monai.data.entries import Entry
 
 
 def names(entries: list[Entry]) -> set[str]:

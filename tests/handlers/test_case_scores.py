@@ -15,11 +15,11 @@ from monai.engines import SupervisedEvaluator
 from monai.transforms import Compose, Invertd, Lambdad
 from torch import nn
 
-from kd_monai.brats import LABEL_CONVENTIONS, REGIONS, LabelConvention
 from kd_monai.data import cached_transforms, region_transforms
 from kd_monai.handlers import CaseScoresHandler, ThresholdHandler
-from kd_monai.inferers import AutocastSlidingWindowInferer
 from kd_monai.metrics import MORE_COLUMNS, ThresholdChoice
+from kd_monai.networks.inferers import AutocastSlidingWindowInferer
+from kd_monai.task import LABEL_CONVENTIONS, REGIONS, LabelConvention
 
 SHAPE = (10, 8, 6)
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
-from kd_monai.brats import MODALITIES
 from kd_monai.handlers import PrepareBatch, select_channels
+from kd_monai.task import MODALITIES
 
 IMAGE = torch.arange(4.0).reshape(1, 4, 1, 1, 1).expand(2, 4, 3, 4, 5) + 10 * torch.arange(2.0).reshape(2, 1, 1, 1, 1)
 SUBSETS = [subset for k in range(1, 5) for subset in combinations(MODALITIES, k)]

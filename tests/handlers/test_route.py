@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from monai.engines.utils import IterationEvents
-from test_teacher import MODALITIES, ROI, Setup, kdnet_terms, network, with_openvino
+from teacher_setup import MODALITIES, ROI, Setup, kdnet_terms, network, with_openvino
 from torch import nn
 
 from kd_monai.handlers import TeacherHandler, build_terms

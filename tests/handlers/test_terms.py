@@ -13,9 +13,9 @@ from monai.networks.nets import BasicUNet
 from torch import nn
 
 from kd_monai.handlers import EpochSeedHandler, PrepareBatch, ResumeHandler, TeacherHandler, build_terms
-from kd_monai.inferers import AutocastInferer
 from kd_monai.losses import Critic, DistillationLoss, LatentKL, SegmentationLoss
 from kd_monai.networks import MeanNetwork, RegionsHead
+from kd_monai.networks.inferers import AutocastInferer
 from kd_monai.outputs import Batch, Outputs
 
 ROI = (32, 32, 32)

@@ -8,8 +8,8 @@ import torch
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss
 
-from kd_monai.brats import REGIONS
 from kd_monai.metrics import calibration
+from kd_monai.task import REGIONS
 
 SHAPE = (5, 6, 7)
 

@@ -5,7 +5,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from kd_monai.brats import REGIONS
 from kd_monai.metrics import (
     METRICS,
     MORE_COLUMNS,
@@ -16,6 +15,7 @@ from kd_monai.metrics import (
     read_cases,
     write_cases,
 )
+from kd_monai.task import REGIONS
 
 
 def row(subject: str, value: float, empty_et: bool = False, grade: str | None = "HGG") -> dict[str, object]:

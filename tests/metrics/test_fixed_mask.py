@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from kd_monai.brats import LABEL_CONVENTIONS
 from kd_monai.metrics import best_fixed_mask, fixed_mask_scores, region_scores
+from kd_monai.task import LABEL_CONVENTIONS
 
 SHAPE = (5, 6, 7)
 BRATS = LABEL_CONVENTIONS["brats2018"]

@@ -6,8 +6,8 @@ import torch
 from ignite.engine import Engine
 from torch import Tensor
 
-from kd_monai.brats import REGIONS
 from kd_monai.metrics import RegionDice, region_scores
+from kd_monai.task import REGIONS
 
 
 class Sigmoid:

@@ -14,8 +14,8 @@ from scipy.ndimage import binary_erosion, distance_transform_edt, gaussian_filte
 from scipy.spatial import cKDTree
 from sklearn.metrics import f1_score, recall_score
 
-from kd_monai.brats import REGIONS
 from kd_monai.metrics import HD95_PENALTY_MM, region_scores
+from kd_monai.task import REGIONS
 
 Masks = NDArray[np.bool_]
 SPACING = (0.7, 1.3, 2.9)

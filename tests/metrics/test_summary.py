@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from kd_monai.brats import REGIONS
 from kd_monai.metrics import METRICS, case_row, cases_frame, summarise
+from kd_monai.task import REGIONS
 
 ET_DICE = [1.0, 0.0, 0.5, 0.75]
 ET_EMPTY = [True, True, False, False]

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from kd_monai.brats import REGIONS
 from kd_monai.metrics import ThresholdChoice, region_scores
+from kd_monai.task import REGIONS
 
 CANDIDATES = [i / 20 for i in range(1, 20)]
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
+from kd_monai.export.openvino import TOLERANCE
 from kd_monai.networks import FeatureTaps, MultiResUNet
 from kd_monai.networks.multiresunet import multires_widths
-from kd_monai.networks.openvino_forward import openvino_is_installed, openvino_model_of, shared_core
-from kd_monai.study.openvino_model import TOLERANCE
+from kd_monai.networks.runtimes.openvino_forward import openvino_is_installed, openvino_model_of, shared_core
 
 
 def parameters(network: nn.Module) -> int:

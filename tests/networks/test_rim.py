@@ -10,7 +10,7 @@ from monai.data import MetaTensor
 from monai.transforms import Compose, CropForegroundd, Invertd, Spacingd
 
 from kd_monai.networks import without_rim
-from kd_monai.study.launch import STUDENT, TEACHER
+from kd_monai.training.launch import STUDENT, TEACHER
 
 
 def rim_of_box() -> torch.Tensor:

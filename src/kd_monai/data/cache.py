@@ -10,7 +10,7 @@ from monai.data import Dataset as MonaiDataset
 
 from kd_monai.data.cached import CachedTransforms
 from kd_monai.data.disk_cache import DiskCache
-from kd_monai.data.found import Entry
+from kd_monai.data.entries import Entry
 from kd_monai.data.memory_cache import MemoryCache
 from kd_monai.data.volume import read_grid
 from kd_monai.phases import phase

@@ -11,11 +11,11 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import Compose, CropForegroundd, Orientationd, Spacingd
 
-from kd_monai.brats import CANONICAL, LABEL_CONVENTIONS, LabelConvention, parse_modalities
 from kd_monai.data.crop_volume import VolumeCropper
 from kd_monai.data.cropped_volume import Box, CroppedVolume
-from kd_monai.data.found import Entry
+from kd_monai.data.entries import Entry
 from kd_monai.data.plain_meta import PlainMeta
+from kd_monai.task import CANONICAL, LABEL_CONVENTIONS, LabelConvention, parse_modalities
 
 LABEL = "label"
 

@@ -12,11 +12,11 @@ from monai.transforms import MapLabelValue
 from nibabel.affines import voxel_sizes
 from nibabel.orientations import apply_orientation, axcodes2ornt, io_orientation, ornt_transform
 
-from kd_monai.brats import CANONICAL, LabelConvention
 from kd_monai.data.cropped_volume import Box, CroppedVolume, box_of, slices
 from kd_monai.data.n4 import n4_correct
 from kd_monai.data.plain_meta import PlainMeta
 from kd_monai.data.volume import read_volume
+from kd_monai.task import CANONICAL, LabelConvention
 
 Voxels = tuple[np.ndarray, MetaTensor]
 """Voxels (H, W, D) on the grid of the samples, and a MetaTensor of that grid: metadata and traced operations."""

@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import Self
 
 from kd_monai.atomic import write_json
-from kd_monai.brats import MODALITIES, LabelConvention, parse_modalities
-from kd_monai.data.check import check_files
-from kd_monai.data.convention import choose_convention, convention_problems
-from kd_monai.data.digest import data_digest
+from kd_monai.data.checks.check import check_files
+from kd_monai.data.checks.convention import choose_convention, convention_problems
+from kd_monai.data.checks.digest import data_digest
+from kd_monai.data.entries import Entry, Found
 from kd_monai.data.errors import DataError
-from kd_monai.data.find import find_entries
-from kd_monai.data.found import Entry, Found
-from kd_monai.data.inner_fold import inner_fold_patients
-from kd_monai.data.partition import Cohort, choose_subjects, make_split
-from kd_monai.data.split import Split
+from kd_monai.data.layouts.find import find_entries
+from kd_monai.data.splits.inner_fold import inner_fold_patients
+from kd_monai.data.splits.partition import Cohort, choose_subjects, make_split
+from kd_monai.data.splits.split import Split
 from kd_monai.data.unlabelled import REST, Unlabelled, find_unlabelled, rest_of
 from kd_monai.phases import phase
+from kd_monai.task import MODALITIES, LabelConvention, parse_modalities
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from monai.data import Dataset
 from kd_monai.data.build import build
 from kd_monai.data.cached import CachedTransforms, Source
 from kd_monai.data.cropped_volume import CroppedVolume
-from kd_monai.data.found import Entry, file_signature
+from kd_monai.data.entries import Entry, file_signature
 from kd_monai.data.volume_file import FORM, read_volume_file, write_volume_file
 
 

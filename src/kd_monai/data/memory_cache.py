@@ -9,7 +9,7 @@ from monai.data import CacheDataset, MetaTensor
 from kd_monai.data.build import build
 from kd_monai.data.cached import CachedTransforms
 from kd_monai.data.cropped_volume import CroppedVolume
-from kd_monai.data.found import Entry
+from kd_monai.data.entries import Entry
 
 Kept = tuple[dict[str, Any], CroppedVolume | None]
 

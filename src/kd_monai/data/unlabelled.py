@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kd_monai.data.check import check_files
-from kd_monai.data.digest import data_digest, file_contents
+from kd_monai.data.checks.check import check_files
+from kd_monai.data.checks.digest import data_digest, file_contents
+from kd_monai.data.entries import Entry
 from kd_monai.data.errors import DataError
-from kd_monai.data.find import find_entries
-from kd_monai.data.found import Entry
+from kd_monai.data.layouts.find import find_entries
 
 REST = "rest"
 """The training subjects that N_SUBJECTS leaves out."""

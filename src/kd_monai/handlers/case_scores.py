@@ -9,10 +9,10 @@ import torch
 from ignite.engine import Engine, Events
 from torch import Tensor
 
-from kd_monai.brats import REGIONS, LabelConvention
 from kd_monai.handlers.native_reference import NativeReference
 from kd_monai.metrics import ThresholdChoice, calibration, case_row, region_scores
 from kd_monai.networks import compose_label_map, regions_of
+from kd_monai.task import REGIONS, LabelConvention
 
 
 class CaseScoresHandler:

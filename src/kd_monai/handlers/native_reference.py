@@ -9,7 +9,7 @@ import torch
 from monai.transforms import LoadImage
 from torch import Tensor
 
-from kd_monai.brats import REGIONS, LabelConvention
+from kd_monai.task import REGIONS, LabelConvention
 
 
 class NativeReference:

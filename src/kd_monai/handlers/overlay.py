@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from kd_monai.atomic import replacing
-from kd_monai.brats import REGIONS
 from kd_monai.outputs import Head
+from kd_monai.task import REGIONS
 
 COLOURS = {"TC": "gold", "WT": "tab:cyan", "ET": "tab:red"}
 

@@ -15,7 +15,7 @@ from kd_monai.outputs import Head
 
 
 class TrainedTeacher(Protocol):
-    """The part of a teacher that terms are built for (`kd_monai.study.read_teacher`)."""
+    """The part of a teacher that terms are built for (`kd_monai.teachers.ensemble.read_teacher`)."""
 
     modalities: list[str]
 

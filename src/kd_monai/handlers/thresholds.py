@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from ignite.engine import Engine, Events
 
-from kd_monai.brats import LabelConvention
 from kd_monai.handlers.native_reference import NativeReference
 from kd_monai.metrics import ThresholdChoice
+from kd_monai.task import LabelConvention
 
 
 class ThresholdHandler:

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from kd_monai.losses.critic import Critics
+from kd_monai.losses.terms.critics.critic import Critics
 from kd_monai.outputs import Batch, Outputs
 
 

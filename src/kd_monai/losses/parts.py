@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kd_monai.losses.features import voxels
+from kd_monai.losses.terms.features.features import voxels
 
 SMALLEST = 1e-6
 """Below the share that one voxel of the label has of any layer's voxel: divides the sum over an absent part, 0."""

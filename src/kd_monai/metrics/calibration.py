@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kd_monai.brats import REGIONS
+from kd_monai.task import REGIONS
 
 BINS = 15
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 
 from kd_monai.atomic import write_bytes
-from kd_monai.brats import REGIONS
 from kd_monai.metrics.region_scores import METRICS
+from kd_monai.task import REGIONS
 
 MORE_METRICS = ("tuned_dice", "tuned_hd95", "ece", "brier")
 """Dice and HD95 at thresholds chosen on the validation part, and calibration; older tables lack them."""

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from kd_monai.brats import REGIONS, LabelConvention
 from kd_monai.metrics.cases import case_row, cases_frame
 from kd_monai.metrics.label_files import LabelFiles
 from kd_monai.metrics.region_scores import region_scores
+from kd_monai.task import REGIONS, LabelConvention
 
 Regions = NDArray[np.bool_]
 

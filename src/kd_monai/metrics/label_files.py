@@ -10,7 +10,7 @@ from monai.data import MetaTensor
 from monai.transforms import LoadImage, Orientation
 from numpy.typing import NDArray
 
-from kd_monai.brats import REGIONS, LabelConvention
+from kd_monai.task import REGIONS, LabelConvention
 
 
 class LabelFiles(Sequence[NDArray[np.bool_]]):

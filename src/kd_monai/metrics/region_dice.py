@@ -11,8 +11,8 @@ from monai.handlers import IgniteMetricHandler, from_engine
 from monai.metrics import DiceMetric
 from torch import Tensor
 
-from kd_monai.brats import REGIONS
 from kd_monai.outputs import Head
+from kd_monai.task import REGIONS
 
 Masks: TypeAlias = Sequence[Tensor] | Tensor
 

@@ -12,7 +12,7 @@ from monai.metrics import compute_hausdorff_distance
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kd_monai.brats import REGIONS
+from kd_monai.task import REGIONS
 
 METRICS = ("dice", "hd95", "sensitivity", "specificity")
 LOWER_IS_BETTER = frozenset({"hd95", "tuned_hd95", "ece", "brier"})

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from kd_monai.brats import REGIONS
 from kd_monai.metrics.cases import EMPTY_COLUMNS, MORE_METRICS, case_values
 from kd_monai.metrics.region_scores import METRICS
+from kd_monai.task import REGIONS
 
 SUMMARY_ROWS = (
     *((metric, region) for metric in METRICS for region in REGIONS),

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kd_monai.brats import REGIONS
+from kd_monai.task import REGIONS
 
 CANDIDATES = np.arange(1, 20) / 20
 DEFAULT = 0.5

@@ -1,13 +1,13 @@
 """Heads, taps, means, layout, runtime and a network that MONAI lacks; the others are MONAI's, named by `_target_`."""
 
-from kd_monai.networks.graphed_forward import GraphedForward
+from kd_monai.networks.cpu.layout import lay_out, resolved_memory_format
 from kd_monai.networks.heads import LabelsHead, RegionsHead, compose_label_map, head, regions_of
-from kd_monai.networks.layout import lay_out, resolved_memory_format
 from kd_monai.networks.mean import MeanNetwork
 from kd_monai.networks.multiresunet import MultiResUNet
 from kd_monai.networks.native_probabilities import native_probabilities
-from kd_monai.networks.openvino_forward import OpenVINOForward, openvino_is_installed
 from kd_monai.networks.rim import without_rim
+from kd_monai.networks.runtimes.graphed_forward import GraphedForward
+from kd_monai.networks.runtimes.openvino_forward import OpenVINOForward, openvino_is_installed
 from kd_monai.networks.taps import FeatureTaps
 
 __all__ = [

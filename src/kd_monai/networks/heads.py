@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from kd_monai.brats import OUTPUT_LABELS
+from kd_monai.task import OUTPUT_LABELS
 
 
 def compose_label_map(regions: Tensor) -> Tensor:

@@ -1,6 +1,0 @@
-"""Synthetic BraTS-like subjects, so that everything can be tried where no patient data are."""
-
-from kd_monai.data.phantom.subject import grade_of, make_subject, subject_name
-from kd_monai.data.phantom.write import write_phantom
-
-__all__ = ["grade_of", "make_subject", "subject_name", "write_phantom"]

@@ -1,0 +1,127 @@
+"""Who is trained on, validated on and tested on."""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from kd_monai.data.entries import Entry
+from kd_monai.data.errors import DataError
+from kd_monai.data.splits.split import Split, Strata, draw_val, make_folds, stratified_order
+from kd_monai.data.splits.split_file import fold_problems, read_split
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Patients with their subjects (time points) and strata."""
+
+    subjects_of: dict[str, list[str]]
+    strata: Strata
+
+    @classmethod
+    def of(cls, entries: Iterable[Entry], with_et: set[str]) -> "Cohort":
+        """Cohort of the entries; ``with_et`` are the subjects whose label has enhancing tumour."""
+        subjects_of: dict[str, list[str]] = {}
+        grade: dict[str, str | None] = {}
+        for entry in sorted(entries, key=lambda entry: entry["subject"]):
+            subjects_of.setdefault(entry["patient"], []).append(entry["subject"])
+            grade[entry["patient"]] = grade.get(entry["patient"]) or entry["grade"]
+        strata = {patient: (grade[patient], bool(set(names) & with_et)) for patient, names in subjects_of.items()}
+        return cls(subjects_of, strata)
+
+    @property
+    def patient_of(self) -> dict[str, str]:
+        """Patient by subject."""
+        return {subject: patient for patient, subjects in self.subjects_of.items() for subject in subjects}
+
+    def subjects(self, patients: Iterable[str]) -> list[str]:
+        """Subjects of the patients, in the patients' order."""
+        return [subject for patient in patients for subject in self.subjects_of[patient]]
+
+
+def given_folds(entries: Iterable[Entry], cohort: Cohort) -> list[list[str]] | None:
+    """Folds that a datalist JSON gives with ``fold``, or None if it gives none.
+
+    Raises:
+        DataError: a patient in two of them, or one fold only.
+    """
+    fold_of = {entry["subject"]: entry.get("fold") for entry in entries}
+    numbers = sorted({k for k in fold_of.values() if k is not None})
+    if not numbers:
+        return None
+    folds = [sorted(name for name, k in fold_of.items() if k == number) for number in numbers]
+    problems = fold_problems(folds, cohort.patient_of, "the datalist JSON")
+    if len(folds) < 2:
+        problems.append(f"the datalist JSON must give two folds at least: got {numbers}. Correct or remove 'fold'.")
+    if problems:
+        raise DataError(problems)
+    logger.info("The folds are those of the datalist JSON, %d of them", len(folds))
+    return folds
+
+
+def make_split(
+    entries: Iterable[Entry],
+    cohort: Cohort,
+    folds: int,
+    seed: int,
+    split_file: str | Path | None,
+    val_fraction: float,
+) -> Split:
+    """Split of all folds: from the file if there is one, else the datalist's, else a new one; ``val`` is completed.
+
+    Raises:
+        DataError: a given split that does not fit, or one that cannot be made.
+    """
+    if split_file is not None:
+        split = read_split(split_file, cohort.patient_of)
+    else:
+        dealt = given_folds(entries, cohort)
+        if dealt is None:
+            dealt = [sorted(cohort.subjects(patients)) for patients in make_folds(cohort.strata, folds, seed)]
+        split = Split(folds=dealt, val={})
+    members = [{cohort.patient_of[name] for name in names} for names in split["folds"]]
+    used: set[str] = set().union(*members)
+    runs: list[tuple[int | str, set[str]]] = [*enumerate(members), ("all", set())]
+    for fold, tested in runs:
+        rest = {patient: cohort.strata[patient] for patient in used - tested}
+        if str(fold) not in split["val"]:
+            split["val"][str(fold)] = sorted(cohort.subjects(draw_val(rest, val_fraction, seed, fold)))
+    return split
+
+
+def choose_subjects(
+    split: Split, cohort: Cohort, fold: int | str, seed: int, n_subjects: int | None
+) -> tuple[list[str], list[str], list[str]]:
+    """Subjects to train, validate and test on.
+
+    With fold "all" everyone is trained on, none tested, and validation is on subjects that were trained on.
+    ``n_subjects`` of the training subjects are the beginning of one seeded, stratified order: 4 are among 8.
+
+    Raises:
+        DataError: no such fold, ``n_subjects`` out of range, or nobody left to train or validate on.
+    """
+    choices = [*map(str, range(len(split["folds"]))), "all"]
+    if str(fold) not in choices:
+        raise DataError(f"FOLD must be one of {', '.join(choices)}: got {fold!r}. Correct FOLD, or FOLDS.")
+    val = split["val"][str(fold)]
+    train = {name for names in split["folds"] for name in names}
+    test: list[str] = []
+    if str(fold) != "all":
+        test = split["folds"][int(fold)]
+        seen = {cohort.patient_of[name] for name in [*test, *val]}
+        train = {name for name in train if cohort.patient_of[name] not in seen}
+    order = stratified_order(cohort.strata, "train", seed, str(fold))
+    chosen = [name for name in cohort.subjects(order) if name in train]
+    if not chosen or not val:
+        raise DataError(
+            f"fold {fold} leaves {len(chosen)} subjects to train on and {len(val)} to validate on; both need at least "
+            "one. Add subjects, or correct FOLDS or the split file."
+        )
+    if n_subjects is not None and not (isinstance(n_subjects, int) and 1 <= n_subjects <= len(chosen)):
+        raise DataError(
+            f"N_SUBJECTS must be from 1 to {len(chosen)}, the training subjects of fold {fold}: got {n_subjects!r}. "
+            "Correct N_SUBJECTS."
+        )
+    return sorted(chosen[:n_subjects]), sorted(val), sorted(test)

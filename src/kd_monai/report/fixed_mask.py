@@ -1,0 +1,43 @@
+"""The best fixed mask of a fold, filed as if it were a run, so that a comparison shows it beside the networks."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from kd_monai.atomic import write_json
+from kd_monai.data import Datalist
+from kd_monai.metrics import fixed_mask_scores, write_cases
+from kd_monai.phases import phase
+from kd_monai.report.setting import GROUP_KEYS
+from kd_monai.runs.evaluated_run import EvaluatedRun
+
+
+@phase("fixed mask")
+def write_fixed_mask(run_folder: str | Path, datalist: Datalist) -> Path:
+    """Score the best fixed mask of the training and validation labels on the test labels.
+
+    Args:
+        run_folder: an evaluated network of this fold, which the mask is to be compared with.
+        datalist: that network's.
+
+    Returns:
+        The folder beside it, ``fixed_mask-fold<fold>-<key>``: ``run.json`` with role ``fixed_mask``, and ``cases.csv``.
+        One that is there is kept.
+
+    Raises:
+        ValueError: label files on different grids.
+    """
+    run = EvaluatedRun.read(Path(run_folder).expanduser())
+    # a fixed mask has no seed; one is enough for the networks of all
+    record = {"role": "fixed_mask", "method": "fixed_mask", "modality": "none", "seed": 0, "fold": run.record["fold"]}
+    record |= {key: run.get(key) for key in GROUP_KEYS}
+    key = hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:8]
+    folder = run.folder.parent / f"fixed_mask-fold{record['fold']}-{key}"
+    if not (folder / "cases.csv").is_file():
+        cases = fixed_mask_scores([*datalist.train, *datalist.val], datalist.test, datalist.convention)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / "run.json", record)
+        write_cases(cases, folder / "cases.csv")
+    return folder

@@ -1,0 +1,127 @@
+"""Unlabelled subjects, labelled by the teacher before the training starts."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from monai.inferers import Inferer
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+from tqdm import tqdm
+
+from kd_monai.data import WithUnlabelled, cache_dataset
+from kd_monai.data.cached import CachedTransforms
+from kd_monai.data.cropped_volume import CroppedVolume, box_of, slices
+from kd_monai.data.entries import Entry
+from kd_monai.data.volume_file import read_volume_file, write_volume_file
+from kd_monai.handlers import select_channels
+from kd_monai.outputs import Head
+from kd_monai.phases import phase
+
+logger = logging.getLogger(__name__)
+
+ENHANCING_OUT, ENHANCING = 3, 4
+"""The enhancing tumour in a label map that a head writes, and in a cached label."""
+
+
+def teacher_label(image: Tensor, network: nn.Module, head: Head, inferer: Inferer) -> CroppedVolume:
+    """The hard label that a network gives a whole volume, as cached labels are: 1 core, 2 oedema, 4 enhancing.
+
+    Args:
+        image: ``M H W D``, what the network reads, where it is.
+        network: in eval mode.
+        head: how its logits are read.
+        inferer: over whole volumes, without gradients.
+    """
+    label = head.label_map(inferer(image[None].float(), network))[0, 0].cpu()
+    label[label == ENHANCING_OUT] = ENHANCING
+    box = box_of((label > 0).numpy())
+    return CroppedVolume(label[slices(box)].clone(), box, box, tuple(label.shape), {}, [])
+
+
+@phase("labelling")
+def teacher_labels(
+    samples: Dataset,
+    networks: Sequence[nn.Module],
+    head: Head,
+    channels: Sequence[int],
+    inferer: Inferer,
+    route: Mapping[str, int] | None,
+    device: torch.device | str,
+    folder: Path,
+) -> list[CroppedVolume]:
+    """Labels of all samples; each is written once, so that a run that goes on finds the very labels it began with.
+
+    Args:
+        samples: with ``image`` (``M H W D``) and ``subject``.
+        networks: of the teachers; of several, `route` says who labels a subject: the one that teaches it.
+        head: how their logits are read.
+        channels: of the image, which they read.
+        inferer: over whole volumes.
+        route: subject -> number of the network; None: the first labels all.
+        device: where the networks are.
+        folder: where labels are kept, a file per subject.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    labels = []
+    for number in tqdm(range(len(samples)), "Labelling", disable=None):
+        sample = samples[number]
+        subject = sample["subject"]
+        path = folder / f"{subject}.volume"
+        label = read_volume_file(path)
+        if label is not None:  # held as long as the training, which a file that is mapped should not be
+            label = label._replace(voxels=label.voxels.clone())
+        else:
+            image = sample["image"].as_subclass(Tensor)[list(channels)].to(device)
+            network = networks[route[subject] if route is not None else 0]
+            label = teacher_label(image, network.eval(), head, inferer)
+            write_volume_file(path, label)
+        labels.append(label)
+    empty = sum(not label.voxels.numel() for label in labels)
+    if empty:
+        logger.warning("The teacher sees no tumour in %d of %d unlabelled subjects", empty, len(labels))
+    return labels
+
+
+def with_teacher_labels(
+    labelled: Dataset,
+    entries: Sequence[Entry],
+    transform: CachedTransforms,
+    cache: str,
+    cache_dir: str | Path,
+    teacher: nn.Module,
+    teacher_head: Head,
+    modalities: Sequence[str],
+    teacher_modalities: Sequence[str],
+    route: Mapping[str, int] | None,
+    inferer: Inferer,
+    device: torch.device | str,
+    folder: Path,
+) -> Dataset:
+    """The labelled samples, and behind them the unlabelled ones with the teacher's labels; without any, the former.
+
+    Args:
+        labelled: cached samples.
+        entries: the unlabelled subjects.
+        transform: of the labelled samples; of the unlabelled ones it reads no label.
+        cache, cache_dir: as the labelled ones'.
+        teacher: its network, or a ModuleList of cross-fitted ones, on the device.
+        teacher_head: how its logits are read.
+        modalities: channels of a sample's image, in order.
+        teacher_modalities: what the teacher reads of them.
+        route: see `teacher_labels`.
+        inferer: over whole volumes.
+        device: where the teacher is.
+        folder: where the labels are kept.
+    """
+    if not entries:
+        return labelled
+    unlabelled = cache_dataset(entries, transform.without_label(), cache, cache_dir)
+    order = torch.arange(len(modalities)).reshape(1, -1)
+    channels = select_channels(order, modalities, teacher_modalities)[0].tolist()
+    networks = list(teacher) if isinstance(teacher, nn.ModuleList) else [teacher]
+    labels = teacher_labels(unlabelled, networks, teacher_head, channels, inferer, route, device, folder)
+    return WithUnlabelled(labelled, unlabelled, labels)

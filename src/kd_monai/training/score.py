@@ -1,0 +1,49 @@
+"""Scores and bundle of a finished run."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kd_monai.export.bundle import export_bundle
+from kd_monai.export.run_bundle import bundle_of, finished_record, template_of
+from kd_monai.phases import phase
+from kd_monai.tracking import add_durations
+from kd_monai.training.launch import evaluate
+
+logger = logging.getLogger(__name__)
+
+
+def score(folder: Path, overrides: Mapping[str, Any], force: bool = False) -> Path | None:
+    """Per-case scores of a finished run on its test fold, and its bundle; what is there is kept.
+
+    Args:
+        folder: the run's folder.
+        overrides: configuration id -> value of the evaluation: where the data lie now, the device.
+        force: score again what is scored.
+
+    Returns:
+        ``cases.csv``; None for a run on all subjects, which has no test fold.
+
+    Raises:
+        ValueError: the folder is no finished run's, or its data are not those it was trained on.
+    """
+    record = finished_record(folder)
+    cases = folder / "cases.csv"
+    if record["n_test"] and (force or not cases.is_file()):
+        evaluate(template_of(record), folder, overrides)
+        with phase("export"):
+            export_bundle(folder, template_of(record), folder / "bundle")
+        add_durations(folder)
+        return cases
+    if not (folder / "bundle").is_dir():
+        with phase("export"):
+            bundle_of(folder)
+        add_durations(folder)
+    if not record["n_test"]:
+        logger.info("%s was trained on every subject (FOLD=all): there is no test fold to score.", folder)
+        return None
+    logger.info("Scored already: %s", cases)
+    return cases

@@ -1,0 +1,131 @@
+"""A bundle's training in this process, on six small cases: stopped anywhere, it says so and goes on where it was."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from small_volumes import once, short, write_volumes
+
+from kd_monai.handlers import BestModelHandler, NaNLossError, ProgressHandler
+from kd_monai.runs.folder import RunFolder
+from kd_monai.training.launch import STUDENT, TEACHER, train
+
+
+@pytest.fixture(scope="module")
+def cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_volumes(tmp_path_factory.mktemp("cases"))
+
+
+@pytest.fixture
+def settings(cases: Path, tmp_path: Path) -> dict[str, Any]:
+    return {**short(cases, tmp_path / "runs"), "modality": "t1ce"}
+
+
+def losses_of(run: RunFolder) -> dict[str, list[float]]:
+    """Training and validation loss of each epoch that was completed."""
+    seen: dict[str, list[float]] = {}
+    for line in (run.path / "losses.jsonl").read_text().splitlines():
+        step, losses = json.loads(line)
+        for name, value in losses.items():
+            values = seen.setdefault(name, [])
+            values[step - 1 :] = [value]
+    return seen
+
+
+def record_of(settings: dict[str, Any]) -> dict[str, Any]:
+    (path,) = Path(settings["output_dir"]).glob("*/run.json")
+    return json.loads(path.read_text())
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "number"),
+    [(ProgressHandler, "step", 4), (BestModelHandler, "__call__", 2)],
+    ids=["in a training step", "in a validation"],
+)
+def test_ctrl_c_goes_through_ignite_and_monai_marks_the_run_killed_and_the_next_launch_ends_it_bit_for_bit(
+    owner: type, name: str, number: int, settings: dict[str, Any], tmp_path: Path
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        once(patch, owner, name, number, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            train(TEACHER, [], settings)
+    assert record_of(settings)["status"] == "KILLED"
+    (folder,) = Path(settings["output_dir"]).glob("teacher-*/")
+    assert [path.name[:13] for path in (folder / "checkpoints").iterdir()] == ["epoch_000001_"]
+
+    resumed = train(TEACHER, [], settings)
+    assert resumed.path == folder
+    assert record_of(settings)["status"] == "FINISHED"
+    whole = train(TEACHER, [], {**settings, "output_dir": str(tmp_path / "undisturbed")})
+    weights = [torch.load(run.model, weights_only=True) for run in (resumed, whole)]
+    assert resumed.key == whole.key
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[1])
+    assert losses_of(resumed) == losses_of(whole)
+    assert {name: len(values) for name, values in losses_of(whole).items()} == {"train/loss": 3, "val/loss": 3}
+
+
+def test_the_bundles_logging_configuration_stays_with_monais_command_line(settings: dict[str, Any]) -> None:
+    """It would replace the handlers of this process, and give a pipeline's lines dates and names."""
+    before = list(logging.getLogger().handlers)
+    for bundle in (TEACHER, STUDENT):
+        with pytest.raises(ValueError, match="epochs"):
+            train(
+                bundle,
+                [bundle / "configs" / "methods" / "baseline.yaml"] * (bundle == STUDENT),
+                settings | {"epochs": 0},
+            )
+    assert logging.getLogger().handlers == before
+    assert not Path(settings["output_dir"]).exists() or not list(Path(settings["output_dir"]).glob("*/run.json"))
+
+
+def test_an_error_comes_out_as_it_was_raised_and_marks_the_run_failed(
+    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MONAI would wrap it into "Failed to evaluate"."""
+    once(monkeypatch, ProgressHandler, "step", 1, NaNLossError("no number"))
+    with pytest.raises(NaNLossError, match="no number"):
+        train(TEACHER, [], settings)
+    assert record_of(settings)["status"] == "FAILED"
+
+
+def test_leaving_in_the_middle_is_a_failure_and_not_a_finished_run(
+    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    once(monkeypatch, ProgressHandler, "step", 1, SystemExit(0))
+    with pytest.raises(SystemExit):
+        train(TEACHER, [], settings)
+    assert record_of(settings)["status"] == "FAILED"
+
+
+def test_teacher_and_student_are_trained_and_not_trained_again(
+    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings |= {"epochs": 1}
+    teacher = train(TEACHER, [], {**settings, "modality": "t1-t1ce"})
+    student = train(STUDENT, [], {**settings, "teacher": str(teacher.path)})
+    assert student.record["teacher_key"] == teacher.key
+    monkeypatch.setattr(ProgressHandler, "step", lambda *_: pytest.fail("trained again"))
+    assert train(TEACHER, [], {**settings, "modality": "t1-t1ce"}).path == teacher.path
+    assert train(STUDENT, [], {**settings, "teacher": str(teacher.path)}).path == student.path
+
+
+def test_a_terms_of_weight_zero_student_is_the_baseline_bit_for_bit(settings: dict[str, Any]) -> None:
+    """Through the shipped YAML: same start, same patches, same dropout, same weights."""
+    settings |= {"epochs": 1, "network_def#dropout": 0.1}
+    teacher = train(TEACHER, [], {**settings, "modality": "t1-t1ce"})
+    off = {"segmentation_weight": 1.0, "terms#soft_dice_bce#weight": 0, "terms#latent_kl#weight": 0}
+    student = train(STUDENT, [], {**settings, **off, "teacher": str(teacher.path)})
+    baseline = train(STUDENT, [STUDENT / "configs" / "methods" / "baseline.yaml"], settings)
+    weights = [torch.load(run.model, weights_only=True) for run in (student, baseline)]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[1])
+
+
+def test_a_student_without_a_teacher_is_told_what_to_write(settings: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"--teacher FOLDER"):
+        train(STUDENT, [], settings)
+    assert not Path(settings["output_dir"]).exists()
