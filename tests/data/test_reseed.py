@@ -24,8 +24,8 @@ from monai.transforms import (
     ScaleIntensityd,
 )
 
+from kd_monai.config.overlays import STUDENT, TEACHER
 from kd_monai.data.reseed import Reseed, _alike
-from kd_monai.training.launch import STUDENT, TEACHER
 
 
 def simple() -> Compose:

@@ -10,8 +10,8 @@ import pytest
 import yaml
 from monai.bundle import ConfigParser, ConfigWorkflow
 
+from kd_monai.config.overlays import STUDENT, TEACHER
 from kd_monai.runs.identity import NOT_IDENTITY, SAME_BATCHES, current_parser, run_key
-from kd_monai.training.launch import STUDENT, TEACHER
 
 TRAIN = STUDENT / "configs" / "train.yaml"
 

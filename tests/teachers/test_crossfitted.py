@@ -12,7 +12,9 @@ from monai.engines.utils import IterationEvents
 from small_run import datalist, run_folder
 from small_volumes import once, short, write_volumes
 from teacher_runs import teacher_run, with_unlabelled
+from tiny import train
 
+from kd_monai.config.overlays import STUDENT, TEACHER
 from kd_monai.config.variables import read_variables
 from kd_monai.handlers import ProgressHandler, TeacherHandler
 from kd_monai.runs.folder import RunFolder
@@ -20,7 +22,6 @@ from kd_monai.teachers.crossfitted import CrossFitted
 from kd_monai.teachers.ensemble import read_teacher
 from kd_monai.teachers.single import Teacher
 from kd_monai.training import roles
-from kd_monai.training.launch import STUDENT, TEACHER, train
 
 SEEN = {"whole": "abcd", "0": "bcd", "1": "acd", "2": "abd"}
 """Patients a, b and c are trained on, d is validated with; each inner teacher leaves one out."""

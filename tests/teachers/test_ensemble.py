@@ -12,12 +12,12 @@ import torch
 from scipy.special import expit
 from small_run import datalist, run_folder
 from teacher_runs import teacher_run
-from tiny import TINY, metrics, weights
+from tiny import TINY, metrics, train, weights
 
+from kd_monai.config.overlays import STUDENT, TEACHER
 from kd_monai.runs.folder import RunFolder
 from kd_monai.teachers.ensemble import Teachers, read_teacher
 from kd_monai.teachers.single import Teacher
-from kd_monai.training.launch import STUDENT, TEACHER, train
 
 
 def two(out: Path, **record: Any) -> list[Path]:

@@ -13,8 +13,10 @@ from monai.engines.utils import IterationEvents
 from small_run import datalist, run_folder
 from small_volumes import once, short, write_volumes
 from teacher_runs import teacher_run, with_unlabelled
+from tiny import train
 from torch import nn
 
+from kd_monai.config.overlays import STUDENT, TEACHER, overlay
 from kd_monai.data import Unlabelled
 from kd_monai.data.crop_volume import VolumeCropper
 from kd_monai.handlers import ProgressHandler, TeacherHandler
@@ -22,7 +24,6 @@ from kd_monai.networks import LabelsHead, RegionsHead
 from kd_monai.teachers import pseudo_labels as module
 from kd_monai.teachers.pseudo_labels import teacher_label, teacher_labels
 from kd_monai.teachers.single import Teacher
-from kd_monai.training.launch import STUDENT, TEACHER, overlay, train
 
 SHAPE = (6, 5, 4)
 

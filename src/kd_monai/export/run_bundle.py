@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from kd_monai.config.overlays import STUDENT, TEACHER
 from kd_monai.export.bundle import export_bundle
-from kd_monai.training.launch import STUDENT, TEACHER
 
 
 def finished_record(run_folder: Path) -> dict[str, Any]:

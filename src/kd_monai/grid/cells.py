@@ -11,12 +11,12 @@ from monai.bundle import ConfigParser
 
 from kd_monai.config.config_files import ConfigFiles
 from kd_monai.config.methods import check_heads, inner_folds
+from kd_monai.config.overlays import STUDENT, TEACHER
 from kd_monai.config.settings import fitting, has_place
 from kd_monai.config.variables import OF_STUDENT, OTHERS, OVERRIDES, overrides_of
 from kd_monai.data import REST, Datalist
 from kd_monai.grid.grid import Grid
 from kd_monai.runs.identity import identity, run_key
-from kd_monai.training.launch import STUDENT, TEACHER
 from kd_monai.training.roles import configuration_files
 
 # of the variables, those that differ from cell to cell or that no cell takes

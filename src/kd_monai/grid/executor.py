@@ -18,10 +18,10 @@ from typing import Protocol
 
 from filelock import FileLock, Timeout
 
+from kd_monai.config.overlays import BUNDLES
 from kd_monai.grid.cells import Cell
 from kd_monai.grid.ledger import Ledger
 from kd_monai.grid.study_line import StudyLine, seconds_left
-from kd_monai.training.launch import BUNDLES
 
 POLL_S = 0.5
 _ERROR = re.compile(r"[A-Za-z_.]*(Error|Exception|Interrupt|Exit)\b")

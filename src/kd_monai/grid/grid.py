@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from tiny import train_file
+
 from kd_monai.config.config_files import ConfigFiles
+from kd_monai.config.overlays import STUDENT
 from kd_monai.config.variables import read_variables
 from kd_monai.task import parse_modalities
-from kd_monai.training.launch import STUDENT, train_file
 
 Value = TypeVar("Value")
 

@@ -8,9 +8,9 @@ from functools import cache
 from typing import Any
 
 from kd_monai.config.config_files import ConfigFiles
+from kd_monai.config.overlays import STUDENT, overlay
 from kd_monai.runs.evaluated_run import TrainedRun
 from kd_monai.runs.identity import identity, run_key
-from kd_monai.training.launch import STUDENT, overlay
 
 GROUP_KEYS = ("data_digest", "split_digest", "labels", "recipe", "n_subjects")
 """Runs that differ in one of these are of two studies."""

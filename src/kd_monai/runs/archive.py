@@ -12,10 +12,10 @@ from typing import Any
 from tqdm import tqdm
 
 from kd_monai.atomic import write_bytes, write_json
+from kd_monai.config.overlays import BUNDLES
 from kd_monai.runs.evaluated_run import TrainedRun
 from kd_monai.tracking import Tracker
 from kd_monai.tracking.journal import Journal
-from kd_monai.training.launch import BUNDLES
 
 FILES = (
     "run.json",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from itertools import product
 
+from kd_monai.config.overlays import STUDENT, TEACHER
 from kd_monai.config.variables import overrides_of, settings_of
 from kd_monai.data import REST, Datalist
 from kd_monai.grid.grid import Grid
 from kd_monai.training.data_ahead import Asked, check_inner_folds, check_unlabelled, read_datalist
-from kd_monai.training.launch import STUDENT, TEACHER
 from kd_monai.training.networks_ahead import check_networks
 from kd_monai.training.roles import configuration_files, networks_of
 
