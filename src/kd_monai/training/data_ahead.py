@@ -38,7 +38,7 @@ def read_datalist(files: Sequence[Path], overrides: Mapping[str, Any], **more: A
         more: configuration id -> value, last.
 
     Raises:
-        DataError: as `Datalist.load` does.
+        UserError: as `Datalist.load` does.
     """
     parser = parser_of(files, overrides)
     parser.update(more)
@@ -81,7 +81,7 @@ def check_unlabelled(asked: Asked, overrides: Mapping[str, Any], modalities: Seq
     """Read the subjects without references that a student asks for.
 
     Raises:
-        DataError: one is refused.
+        UserError: one is refused.
     """
     if asked.unlabelled is not None:
         read_datalist(asked.files, overrides, sample_modalities=list(modalities))
@@ -99,7 +99,7 @@ def check_inner_folds(
         modalities: what is read.
 
     Raises:
-        DataError: the training part does not fill the inner folds.
+        UserError: the training part does not fill the inner folds.
     """
     for fold in range(folds):
         read_datalist(teacher, overrides, modalities=list(modalities), inner_fold=f"{fold}/{folds}")

@@ -73,7 +73,7 @@ def check_student(given: argparse.Namespace) -> None:
     """Refuse what a student would be refused for, before a teacher is trained for it.
 
     Raises:
-        ValueError, DataError: unlabelled subjects or inner folds do not go with the data, or networks, terms or start
+        UserError: unlabelled subjects or inner folds do not go with the data, or networks, terms or start
             of teacher and student with each other; misspelt variables, where one of these is asked for.
     """
     if given.method == "baseline":
