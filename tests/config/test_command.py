@@ -7,6 +7,8 @@ import torch
 
 from kd_monai.config.errors import run_command
 from kd_monai.data import DataError
+from kd_monai.config.command import run_command
+from kd_monai.errors import UserError
 from kd_monai.handlers import NaNLossError
 from kd_monai.tracking import TrackingError
 
@@ -25,7 +27,7 @@ def ended(error: BaseException) -> int:
     "error",
     [
         ValueError("METHOD must be one of these"),
-        DataError("a file is broken"),
+        UserError("a file is broken"),
         FileNotFoundError("no such folder"),
         BlockingIOError("another one holds the run"),
         NaNLossError("the loss must be finite"),

@@ -6,17 +6,14 @@ from kd_monai.data.cached import cached_transforms
 from kd_monai.data.crop_indices import CropIndices
 from kd_monai.data.datalist import Datalist
 from kd_monai.data.epoch_sampler import EpochSampler
-from kd_monai.data.errors import DataError
 from kd_monai.data.in_place import RandScaleInPlaced, RandShiftInPlaced
 from kd_monai.data.label_to_regions import LabelToRegions, region_transforms
 from kd_monai.data.seeded_dataset import SeededDataset
-from kd_monai.data.unlabelled import REST, Unlabelled
-from kd_monai.data.with_unlabelled import WithUnlabelled
+from kd_monai.data.unlabelled import REST, Unlabelled, WithUnlabelled
 
 __all__ = [
     "REST",
     "CropIndices",
-    "DataError",
     "Datalist",
     "EpochSampler",
     "LabelToRegions",

@@ -21,7 +21,7 @@ def read_data(grid: Grid) -> tuple[Datalist, tuple[int, ...]]:
     a day.
 
     Raises:
-        DataError: the data have a fault, there is no such fold, it has fewer training subjects than N_SUBJECTS, they do
+        UserError: the data have a fault, there is no such fold, it has fewer training subjects than N_SUBJECTS, they do
             not fill the inner folds, or an unlabelled subject is refused.
         ValueError: unlabelled subjects are asked for, and a method learns nothing of them.
     """

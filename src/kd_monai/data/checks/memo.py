@@ -1,4 +1,4 @@
-"""What was learned by reading files, kept in a JSON file until they change."""
+"""What was learned by reading files: notes in a JSON file, valid until the files change."""
 
 import json
 import logging

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from small_cases import NAMES_2023, write_brats, write_case
 
-from kd_monai.data import DataError, Datalist
+from kd_monai.data import Datalist
 from kd_monai.data.entries import Entry
+from kd_monai.errors import UserError
 
 
 def names(entries: list[Entry]) -> set[str]:
@@ -63,10 +64,10 @@ def test_time_points_of_a_patient_are_left_out_together(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("wrong", ["3/3", "1", "a/b", "0/3/1", "-1/3", 1])
 def test_what_is_no_inner_fold_is_refused(brats: Path, wrong: object) -> None:
-    with pytest.raises(DataError, match=r"inner_fold must be <fold>/<number of inner folds>.*Correct it"):
+    with pytest.raises(UserError, match=r"inner_fold must be <fold>/<number of inner folds>.*Correct it"):
         Datalist.load(brats, inner_fold=wrong)  # type: ignore[arg-type]
 
 
 def test_fewer_training_patients_than_inner_folds_are_refused(brats: Path) -> None:
-    with pytest.raises(DataError, match=r"inner_folds must be from 2 to the number of training patients, 2: got 3"):
+    with pytest.raises(UserError, match=r"inner_folds must be from 2 to the number of training patients, 2: got 3"):
         Datalist.load(brats, n_subjects=2, inner_fold="0/3")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from kd_monai.data import DataError
-from kd_monai.data.checks.convention import choose_convention, convention_problems
-from kd_monai.data.entries import Found
+from kd_monai.data.checks.labels import choose_convention, convention_problems
+from kd_monai.data.entries import DataSource
+from kd_monai.errors import UserError
 from kd_monai.task import LABEL_CONVENTIONS
 
 KNOWN = [
@@ -24,17 +24,17 @@ KNOWN = [
 
 @pytest.mark.parametrize(("layout", "declared", "values", "name"), KNOWN)
 def test_auto(layout: str, declared: str | None, values: set[int], name: str) -> None:
-    assert choose_convention("auto", Found(layout, convention=declared), values).name == name
+    assert choose_convention("auto", DataSource(layout, convention=declared), values).name == name
 
 
 @pytest.mark.parametrize("layout", ["nnunet", "datalist", "brats2023"])
 def test_1_2_3_alone_are_never_guessed(layout: str) -> None:
-    with pytest.raises(DataError, match="must be declared"):
-        choose_convention("auto", Found(layout), {0, 1, 2, 3})
+    with pytest.raises(UserError, match="must be declared"):
+        choose_convention("auto", DataSource(layout), {0, 1, 2, 3})
 
 
 def test_what_the_user_says_wins() -> None:
-    assert choose_convention("brats2023", Found("msd", convention="msd"), {1, 2, 3}).name == "brats2023"
+    assert choose_convention("brats2023", DataSource("msd", convention="msd"), {1, 2, 3}).name == "brats2023"
 
 
 def test_values_outside_the_convention_come_with_those_that_have_them() -> None:
