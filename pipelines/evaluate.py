@@ -6,7 +6,7 @@ from pathlib import Path
 from pickle import UnpicklingError
 
 from kd_monai.config.command import run_command
-from kd_monai.export.run_bundle import finished_runs
+from kd_monai.export.bundle import finished_runs
 from kd_monai.report.compare import compare
 from kd_monai.training.roles import NOTHING
 from kd_monai.training.score import score

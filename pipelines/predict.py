@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 
 from kd_monai.config.command import run_command
+from kd_monai.export.bundle import bundle_of
 from kd_monai.export.predict import predict
-from kd_monai.export.run_bundle import bundle_of
 from kd_monai.task import LABEL_CONVENTIONS
 
 

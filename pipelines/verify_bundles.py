@@ -9,10 +9,9 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from kd_monai.export.untrained_run import untrained_run
-from kd_monai.export.verify import verify_properties, verify_static
+from kd_monai.export.verify import untrained_run, verify_properties, verify_static
 from kd_monai.phantom import write_phantom
-from kd_monai.training.launch import BUNDLES, STUDENT, TEACHER
+from kd_monai.training.launch import BUNDLES, SHARED, STUDENT, TEACHER, inference_files, train_files
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -36,11 +35,11 @@ def main(arguments: list[str] | None = None) -> None:
             }
             for bundle in (TEACHER, STUDENT):
                 verify_static(bundle, BUNDLES / "schema")
-                verify_properties(bundle, "infer", ["inference.yaml"], device="cpu")
-                verify_properties(bundle, "train", ["train.yaml"], **settings)
-                run = untrained_run(bundle, [bundle / "configs" / "train.yaml"], **settings)
-                overlays: list[str | Path] = ["train.yaml", run / "config.yaml", "evaluate.yaml"]
-                verify_properties(bundle, "infer", overlays, **settings, run_dir=str(run))
+                verify_properties(bundle, "infer", inference_files(bundle), device="cpu")
+                verify_properties(bundle, "train", train_files(bundle), **settings)
+                run = untrained_run(bundle, train_files(bundle), **settings)
+                files = [*train_files(bundle), run / "config.yaml", SHARED / "evaluate.yaml"]
+                verify_properties(bundle, "infer", files, **settings, run_dir=str(run))
                 settings["teacher"] = str(run)
     except (KeyError, OSError, RuntimeError, ValueError) as problem:
         parser.exit(1, f"{problem}\n")

@@ -13,7 +13,7 @@ from fake_runs import write_run
 from mlflow import MlflowClient
 from tiny import pipeline
 
-from kd_monai.export.run_bundle import finished_runs
+from kd_monai.export.bundle import finished_runs
 from kd_monai.report import report as module
 from kd_monai.report.report import report
 from kd_monai.report.selection import selection

@@ -15,7 +15,7 @@ import yaml
 from kd_monai.config.config_files import ConfigFiles
 from kd_monai.data import REST
 from kd_monai.task import LABEL_CONVENTIONS, parse_modalities
-from kd_monai.training.launch import STUDENT, TEACHER, train_file
+from kd_monai.training.launch import STUDENT, TEACHER, train_files
 
 # variable -> (configuration id, what it says)
 OVERRIDES = {
@@ -63,7 +63,7 @@ def defaults() -> dict[str, str]:
     Raises:
         FileNotFoundError: there is no checkout of kd_monai.
     """
-    student, teacher = (ConfigFiles.load_config_file(train_file(bundle)) for bundle in (STUDENT, TEACHER))
+    student, teacher = (ConfigFiles.load_config_files(train_files(bundle)) for bundle in (STUDENT, TEACHER))
     chosen = {name: student[name] for name in ("modality", "method", "recipe")}
     return {**chosen, "teacher_modalities": teacher["modality"]}
 

@@ -103,5 +103,4 @@ def find_unlabelled(
     problems += _renamed(entries, labelled, remember)
     if problems:
         raise DataError(problems)
-    read = [Entry(**{**entry, "image": {name: entry["image"][name] for name in modalities}}) for entry in entries]
-    return Unlabelled(read, data_digest(entries, remember))
+    return Unlabelled(entries, data_digest(entries, remember))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,11 +18,12 @@ logger = logging.getLogger(__name__)
 
 BUNDLES = Path(__file__).parents[3] / "bundles"
 TEACHER = BUNDLES / "brats_multimodal_teacher"
+SHARED = BUNDLES / "shared"
 STUDENT = BUNDLES / "brats_monomodal_student"
 
 
-def train_file(bundle: Path) -> Path:
-    """The bundle's ``train.yaml``.
+def train_files(bundle: Path) -> list[Path]:
+    """What a training of the bundle stacks, overlays aside.
 
     Raises:
         FileNotFoundError: there is no such bundle.
@@ -30,25 +32,49 @@ def train_file(bundle: Path) -> Path:
         raise FileNotFoundError(
             f"The bundles stand in a checkout of kd_monai; there is no {bundle}. Install with pip -e."
         )
-    return bundle / "configs" / "train.yaml"
+    return [SHARED / "preprocessing.yaml", SHARED / "train.yaml", bundle / "configs" / "train.yaml"]
+
+
+def inference_files(bundle: Path) -> list[Path]:
+    """What predicts: of an exported bundle its one file, of a bundle here what an export joins."""
+    own = bundle / "configs" / "inference.yaml"
+    whole = (bundle / "scripts").is_dir()
+    return [own] if whole else [SHARED / "preprocessing.yaml", SHARED / "prediction.yaml", own]
 
 
 def overlay(bundle: Path, kind: str, name: str) -> Path:
-    """The file of an overlay: one of the bundle's own by name, or a path to a YAML of the user's.
+    """The file of an overlay: a shared one or the bundle's own by name, or a path to a YAML of the user's.
 
     Raises:
         ValueError: there is none of this name.
     """
     if name.endswith((".yaml", ".yml")) and Path(name).is_file():
         return Path(name)
-    path = train_file(bundle).parent / f"{kind}s" / f"{name}.yaml"
-    if not path.is_file():
-        known = sorted(file.stem for file in path.parent.glob("*.yaml"))
+    folders = [SHARED / f"{kind}s", train_files(bundle)[-1].parent / f"{kind}s"]
+    known = {file.stem: file for folder in folders for file in sorted(folder.glob("*.yaml"))}
+    if name not in known:
         raise ValueError(
-            f"{kind.upper()} must be one of {', '.join(known)} or the path of a YAML file; got {name!r}. "
-            f"Choose one of them; a new one is written to {path}."
+            f"{kind.upper()} must be one of {', '.join(sorted(known))} or the path of a YAML file; got {name!r}. "
+            f"Choose one of them; a new one is written to {folders[-1] / name}.yaml."
         )
-    return path
+    return known[name]
+
+
+@contextmanager
+def bundle_scripts(folder: Path) -> Iterator[None]:
+    """Let ``scripts`` be those of this folder meanwhile, as MONAI does in `run` alone and for one bundle a process."""
+    _forget_scripts()
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+        _forget_scripts()
+
+
+def _forget_scripts() -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "scripts"]:
+        del sys.modules[name]
 
 
 @contextmanager
@@ -69,6 +95,7 @@ def _workflow(bundle: Path, files: Sequence[Path], overrides: Mapping[str, Any])
     return ConfigWorkflow(
         config_file=[str(file) for file in files],
         workflow_type="train",
+        meta_file=str(bundle / "configs" / "metadata.json"),
         logging_file=False,  # the caller has set up its logs
         bundle_root=str(bundle),
         **overrides,
@@ -91,7 +118,7 @@ def train(bundle: Path, overlays: Sequence[Path], overrides: Mapping[str, Any]) 
         ValueError, RuntimeError, OSError: whatever the workflow refuses; the run is then marked FAILED.
         KeyboardInterrupt: its user stopped it; the run is then marked KILLED.
     """
-    workflow = _workflow(bundle, [bundle / "configs" / "train.yaml", *overlays], overrides)
+    workflow = _workflow(bundle, [*train_files(bundle), *overlays], overrides)
     record: RunFolder | None = None
     try:
         with own_errors():
@@ -126,7 +153,7 @@ def evaluate(bundle: Path, run_dir: Path, overrides: Mapping[str, Any]) -> Path:
     Returns:
         The per-case table, ``cases.csv``.
     """
-    files = [bundle / "configs" / "train.yaml", run_dir / "config.yaml", bundle / "configs" / "evaluate.yaml"]
+    files = [*train_files(bundle), run_dir / "config.yaml", SHARED / "evaluate.yaml"]
     workflow = _workflow(bundle, files, {**overrides, "run_dir": str(run_dir)})
     with own_errors():
         workflow.initialize()

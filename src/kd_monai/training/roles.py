@@ -21,7 +21,7 @@ from kd_monai.runs.folder import RunFolder
 from kd_monai.task import MODALITIES
 from kd_monai.teachers.single import Teacher
 from kd_monai.training.data_ahead import Asked, check_inner_folds, check_unlabelled
-from kd_monai.training.launch import STUDENT, TEACHER, overlay, train, train_file
+from kd_monai.training.launch import STUDENT, TEACHER, overlay, train, train_files
 from kd_monai.training.networks_ahead import Configured, check_networks
 from kd_monai.training.score import score
 
@@ -152,9 +152,9 @@ def _fitting(
     """The overrides of a run; what no run of the command can be trained with is refused before any is."""
     # every run that the command may train: an unknown METHOD or --set is refused before the teacher is trained
     stacks = [(TEACHER, _overlays(TEACHER, given)), (STUDENT, _overlays(STUDENT, given, given.method))]
-    others = [[other / "configs" / "train.yaml", *files] for other, files in stacks]
+    others = [[*train_files(other), *files] for other, files in stacks]
     wanted = overrides_of(given)
-    overrides = fitting(wanted, [bundle / "configs" / "train.yaml", *overlays], others, fixed)
+    overrides = fitting(wanted, [*train_files(bundle), *overlays], others, fixed)
     check_heads(others[-1], wanted)
     of_teacher = fitting(settings_of(given.teacher_set), others[0])  # refused before anything is trained, too
     return overrides | of_teacher if bundle == TEACHER else overrides
@@ -166,7 +166,7 @@ def configuration_files(bundle: Path, given: argparse.Namespace, methods: str = 
     Raises:
         ValueError: there is no such recipe, network or method, or stacked methods do not go together.
     """
-    return [train_file(bundle), *_overlays(bundle, given, methods)]
+    return [*train_files(bundle), *_overlays(bundle, given, methods)]
 
 
 def _overlays(bundle: Path, given: argparse.Namespace, methods: str = "") -> list[Path]:
@@ -174,7 +174,7 @@ def _overlays(bundle: Path, given: argparse.Namespace, methods: str = "") -> lis
     name = (given.teacher_network if bundle == TEACHER else None) or given.network
     network = [overlay(bundle, "network", name)] if name else []
     files = [overlay(bundle, "method", name) for name in methods.split(",")] if methods else []
-    return [overlay(bundle, "recipe", given.recipe), *network, *stack(train_file(bundle), files)]
+    return [overlay(bundle, "recipe", given.recipe), *network, *stack(train_files(bundle)[-1], files)]
 
 
 def evaluate_run(record: RunFolder, given: argparse.Namespace) -> Path | None:

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kd_monai.export.bundle import export_bundle
-from kd_monai.export.run_bundle import bundle_of, finished_record, template_of
+from kd_monai.export.bundle import bundle_of, export_bundle, finished_record, template_of
 from kd_monai.phases import phase
 from kd_monai.tracking import add_durations
 from kd_monai.training.launch import evaluate

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kd_monai.data.volume import UnreadableError, read_volume
+from kd_monai.data.reader import UnreadableError, read_volume
 
 
 class FileFacts(NamedTuple):

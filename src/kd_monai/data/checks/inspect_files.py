@@ -10,7 +10,7 @@ from kd_monai.data.checks.inspect_file import FileFacts, inspect_image, inspect_
 from kd_monai.data.checks.remembered import key_of, recall
 from kd_monai.data.checks.remembered import remember as note
 from kd_monai.data.entries import Entry
-from kd_monai.data.volume import UnreadableError
+from kd_monai.data.reader import UnreadableError
 
 logger = logging.getLogger(__name__)
 
