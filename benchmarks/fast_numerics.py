@@ -27,9 +27,8 @@ from monai.metrics import compute_dice
 from numpy.typing import NDArray
 
 from kd_monai.data import Datalist
-from kd_monai.export.bundle import export_bundle
+from kd_monai.export.bundle import export_bundle, finished_runs, template_of
 from kd_monai.export.predict import predict
-from kd_monai.export.bundle import finished_runs, template_of
 from kd_monai.export.verify import untrained_run
 from kd_monai.metrics import read_cases
 from kd_monai.networks.runtimes.openvino_forward import openvino_is_installed
