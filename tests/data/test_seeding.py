@@ -1,8 +1,9 @@
-"""Augmentation that is the same whoever makes it, whenever."""
+"""Order and augmentation are the same whoever makes them, whenever."""
 
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import pytest
 import torch
 from monai.data import DataLoader, MetaTensor, get_track_meta, set_track_meta
+from monai.engines import SupervisedTrainer
+from monai.inferers import SimpleInferer
 from monai.transforms import (
     Compose,
     EnsureTyped,
@@ -22,7 +25,7 @@ from monai.transforms import (
 )
 from torch.utils.data import Dataset
 
-from kd_monai.data import EpochSampler, SeededDataset, collate
+from kd_monai.data import EpochSampler, SeededDataset
 
 
 class Subjects(Dataset):
@@ -36,34 +39,31 @@ class Subjects(Dataset):
         return {"image": image, "subject": f"S{index}"}
 
 
-def augmented(seed: int = 0, track_meta: bool = True) -> SeededDataset:
+def augmented(seed: int = 0) -> SeededDataset:
     transforms = [
         RandSpatialCropd("image", 4, random_size=False),
         EnsureTyped("image", dtype=torch.float32, track_meta=False),
         RandFlipd("image", prob=0.5, spatial_axis=0),
         RandScaleIntensityd("image", factors=0.1, prob=1),
     ]
-    return SeededDataset(Subjects(), Compose(transforms), seed, track_meta)
+    return SeededDataset(Subjects(), Compose(transforms), seed)
 
 
-def loaded(workers: int, batch_size: int, track_meta: bool, **more: Any) -> list[torch.Tensor]:
+def loaded(workers: int, batch_size: int, **more: Any) -> list[torch.Tensor]:
     sampler = EpochSampler(6, 12, seed=0)
     sampler.set_epoch(1)
-    dataset = augmented(track_meta=track_meta)
-    return [batch["image"] for batch in DataLoader(dataset, workers, sampler=sampler, batch_size=batch_size, **more)]
+    loader = DataLoader(augmented(), workers, sampler=sampler, batch_size=batch_size, **more)
+    return [batch["image"] for batch in loader]
 
 
 @pytest.mark.parametrize("batch_size", [1, 3])
-@pytest.mark.parametrize("more", [{}, {"collate_fn": collate}], ids=["monais-batch", "ours"])
-def test_neither_the_worker_count_nor_the_way_to_a_batch_changes_anything(batch_size: int, more: Any) -> None:
-    expected = loaded(0, batch_size, True)
-    for workers in (0, 2):
-        for batch, other in zip(loaded(workers, batch_size, False, **more), expected, strict=True):
-            assert torch.equal(batch, other)
+def test_the_worker_count_changes_nothing(batch_size: int) -> None:
+    for batch, other in zip(loaded(2, batch_size), loaded(0, batch_size), strict=True):
+        assert torch.equal(batch, other)
 
 
 def test_workers_that_are_not_forked_give_the_same() -> None:
-    for alone, shared in zip(loaded(0, 1, False), loaded(1, 1, False, multiprocessing_context="spawn"), strict=True):
+    for alone, shared in zip(loaded(0, 1), loaded(1, 1, multiprocessing_context="spawn"), strict=True):
         assert torch.equal(alone, shared)
 
 
@@ -103,7 +103,7 @@ class Tracked(Subjects):
         return {**sample, "image": MetaTensor(sample["image"], affine=2 * torch.eye(4))}
 
 
-def seen(track_meta: bool, broken: bool = False) -> tuple[SeededDataset, list[object]]:
+def seen(broken: bool = False) -> tuple[SeededDataset, list[object]]:
     """A data set, and what its random transforms are shown."""
     shown: list[object] = []
 
@@ -115,43 +115,36 @@ def seen(track_meta: bool, broken: bool = False) -> tuple[SeededDataset, list[ob
             return data
 
     flips = [RandFlipd("image", prob=0.5, spatial_axis=axis) for axis in range(3)]
-    return SeededDataset(Tracked(), Compose([*flips, Watch()]), track_meta=track_meta), shown
-
-
-def test_without_metadata_the_voxels_are_the_same() -> None:
-    (tracked, with_meta), (plain, without) = seen(True), seen(False)
-    for index in range(6):
-        assert torch.equal(tracked[index]["image"].as_tensor(), plain[index]["image"])
-    assert all(isinstance(image, MetaTensor) for image in with_meta)
-    assert not any(isinstance(image, MetaTensor) for image in without)
+    return SeededDataset(Tracked(), Compose([*flips, Watch()])), shown
 
 
 @pytest.mark.parametrize("broken", [False, True])
 def test_only_the_random_transforms_go_without_metadata(broken: bool) -> None:
-    dataset, shown = seen(False, broken)
+    dataset, shown = seen(broken)
     with pytest.raises(RuntimeError) if broken else nullcontext():
         dataset[0]
     assert shown
+    assert not any(isinstance(image, MetaTensor) for image in shown)
     assert get_track_meta()
 
 
 def test_a_switch_that_was_off_stays_off() -> None:
-    dataset = augmented(track_meta=False)
     set_track_meta(False)
     try:
-        dataset[0]
+        augmented()[0]
         assert not get_track_meta()
     finally:
         set_track_meta(True)
 
 
-def test_another_thread_does_not_touch_the_switch_that_all_share(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nor is its sample another one."""
-    dataset, other = augmented(track_meta=False), augmented(track_meta=False)
+def test_another_thread_gets_the_same_and_does_not_touch_the_switch_that_all_share(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    dataset, other = augmented(), augmented()
     alone = other[0]["image"]
     set_by: list[threading.Thread] = []
     monkeypatch.setattr(
-        "kd_monai.data.seeded_dataset.set_track_meta",
+        "kd_monai.data.seeding.set_track_meta",
         lambda value: set_by.append(threading.current_thread()) or set_track_meta(value),
     )
 
@@ -176,7 +169,76 @@ def test_another_thread_does_not_touch_the_switch_that_all_share(monkeypatch: py
     ],
     ids=["lazy", "one-lazy", "spacing", "orientation"],
 )
-def test_transforms_that_need_metadata_are_refused_without(needing: Any) -> None:
-    with pytest.raises(ValueError, match=r"need metadata; got one, and no `track_meta`\. Set `train#dataset"):
+def test_transforms_that_need_metadata_are_refused(needing: Any) -> None:
+    with pytest.raises(ValueError, match=r"without metadata; got \w+"):
         SeededDataset(Tracked(), needing())
-    assert SeededDataset(Tracked(), needing(), track_meta=True)[0]["image"].shape == (1, 6, 7, 8)
+
+
+def epoch_of(sampler: EpochSampler, epoch: int) -> list[tuple[int, int, int]]:
+    sampler.set_epoch(epoch)
+    return list(sampler)
+
+
+def test_the_order_is_that_of_seed_and_epoch() -> None:
+    first, again = EpochSampler(10, 10, seed=1), EpochSampler(10, 10, seed=1)
+    assert epoch_of(first, 3) == epoch_of(again, 3) == epoch_of(first, 3)
+    runs = [epoch_of(EpochSampler(10, 10, seed), epoch) for seed in (1, 2) for epoch in (1, 2)]
+    assert len({tuple(index for _, _, index in run) for run in runs}) == 4
+
+
+@pytest.mark.parametrize("num_samples", [3, 10, 25])
+def test_no_subject_comes_twice_before_all_have_come(num_samples: int) -> None:
+    samples = epoch_of(EpochSampler(10, num_samples), 0)
+    assert len(samples) == len(EpochSampler(10, num_samples)) == num_samples
+    counts = Counter(index for _, _, index in samples)
+    assert max(counts.values()) - min(counts.get(index, 0) for index in range(10)) <= 1
+    assert len({(repeat, index) for _, repeat, index in samples}) == num_samples
+
+
+def test_ranks_share_an_epoch() -> None:
+    whole = epoch_of(EpochSampler(5, 12, seed=4), 2)
+    ranks = [epoch_of(EpochSampler(5, 12, seed=4, rank=rank, world_size=3), 2) for rank in range(3)]
+    assert [ranks[position % 3][position // 3] for position in range(12)] == whole
+    assert {len(EpochSampler(5, 10, rank=rank, world_size=3)) for rank in range(3)} == {4}
+
+
+def test_an_epoch_of_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="n = 0"):
+        EpochSampler(0, 4)
+
+
+class Seen(Dataset):
+    """Gives the index that it is asked for."""
+
+    def __len__(self) -> int:
+        return 5
+
+    def __getitem__(self, index: tuple[int, int, int]) -> dict[str, torch.Tensor]:
+        return {"image": torch.zeros(1, 2), "label": torch.zeros(1, 2), "index": torch.tensor(index)}
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_monais_engine_sets_the_epoch_before_the_epochs_iterator_is_made(workers: int) -> None:
+    sampler = EpochSampler(5, 4, seed=7)
+    network = torch.nn.Linear(2, 2)
+    seen: list[list[int]] = []
+
+    def prepare_batch(batch: dict[str, torch.Tensor], *_: object, **__: object) -> tuple[torch.Tensor, torch.Tensor]:
+        seen.extend(batch["index"].tolist())
+        return batch["image"], batch["label"]
+
+    trainer = SupervisedTrainer(
+        device=torch.device("cpu"),
+        max_epochs=3,
+        train_data_loader=DataLoader(
+            Seen(), sampler=sampler, batch_size=2, num_workers=workers, persistent_workers=workers > 0
+        ),
+        network=network,
+        optimizer=torch.optim.SGD(network.parameters(), 0.1),
+        loss_function=torch.nn.MSELoss(),
+        inferer=SimpleInferer(),
+        prepare_batch=prepare_batch,
+        decollate=False,
+    )
+    trainer.run()
+    assert [tuple(index) for index in seen] == [sample for epoch in (1, 2, 3) for sample in epoch_of(sampler, epoch)]
