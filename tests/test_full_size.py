@@ -7,10 +7,11 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from tiny import STUDENT, TINY, train
+from tiny import STUDENT, TINY
 
 from kd_monai.export.predict import predict
-from kd_monai.export.run_bundle import bundle_of
+from kd_monai.export.bundle import bundle_of
+from kd_monai.training.launch import train
 
 
 @pytest.mark.slow

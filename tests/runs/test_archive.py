@@ -10,16 +10,16 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from fake_runs import write_run
+from mlflow import MlflowClient
 from tiny import pipeline
 
-from kd_monai.config.overlays import STUDENT
-from kd_monai.export.run_bundle import finished_runs
+from kd_monai.export.bundle import finished_runs
 from kd_monai.report import report as module
 from kd_monai.report.report import report
 from kd_monai.report.selection import selection
 from kd_monai.runs.archive import pack, unpack
 from kd_monai.tracking import Tracker
-from mlflow import MlflowClient
+from kd_monai.training.launch import STUDENT
 
 STUDIES = Path(__file__).parents[2] / "benchmarks" / "studies"
 DICE = {"teacher": 0.7, "baseline": 0.5, "kdnet": 0.6}

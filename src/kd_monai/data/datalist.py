@@ -46,6 +46,12 @@ class Datalist:
         """sha256 of the split of all folds: one for all runs of a study."""
         return hashlib.sha256(json.dumps(self.split, sort_keys=True).encode()).hexdigest()
 
+    @property
+    def sequences(self) -> tuple[str, ...]:
+        """What every subject has, whoever reads it: channels of a cached sample, alike for all runs on the data."""
+        everyone = [*self.train, *self.val, *self.test, *self.unlabelled.entries]
+        return tuple(name for name in MODALITIES if all(name in entry["image"] for entry in everyone))
+
     def write_split(self, path: str | Path) -> None:
         """Write the split, atomically, as a file that ``load`` takes as ``split_file``."""
         write_json(path, self.split)
@@ -117,7 +123,7 @@ class Datalist:
         fold_of = {name: k for k, names in enumerate(split["folds"]) for name in names}
         entries: dict[str, Entry] = {}
         for entry in source.entries:
-            read = {modality: entry["image"][modality] for modality in modalities}
+            read = {name: file for name, file in entry["image"].items() if name in modalities or Path(file).exists()}
             entries[entry["subject"]] = {**entry, "image": read, "fold": fold_of.get(entry["subject"])}
         train, val, test = ([entries[name] for name in names] for names in parts)
         without_references = Unlabelled()

@@ -8,12 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from tiny import train_file
-
 from kd_monai.config.config_files import ConfigFiles
-from kd_monai.config.overlays import STUDENT
 from kd_monai.config.variables import read_variables
 from kd_monai.task import parse_modalities
+from kd_monai.training.launch import STUDENT, train_files
 
 Value = TypeVar("Value")
 
@@ -95,7 +93,7 @@ def read_grid(description: str | None, arguments: Sequence[str] | None = None) -
     given = read_variables(description, [*rest, *(part for text in some for part in ("--n-subjects", text))])
     given.n_subjects = None
     given.cache = given.cache or "disk"
-    given.out = given.out or ConfigFiles.load_config_file(train_file(STUDENT))["output_dir"]
+    given.out = given.out or ConfigFiles.load_config_files(train_files(STUDENT))["output_dir"]
     for name, allowed in (("scheduler", SCHEDULERS), ("teacher_n_subjects", ("all", "same"))):
         if values[name] not in allowed:
             raise ValueError(f"{name.upper()} must be one of {', '.join(allowed)}; got {values[name]!r}. Correct it.")

@@ -8,9 +8,9 @@ from functools import cache
 from typing import Any
 
 from kd_monai.config.config_files import ConfigFiles
-from kd_monai.config.overlays import STUDENT, overlay
 from kd_monai.runs.evaluated_run import TrainedRun
 from kd_monai.runs.identity import identity, run_key
+from kd_monai.training.launch import STUDENT, overlay, train_files
 
 GROUP_KEYS = ("data_digest", "split_digest", "labels", "recipe", "n_subjects")
 """Runs that differ in one of these are of two studies."""
@@ -43,7 +43,7 @@ def shared_setting_of(run: TrainedRun) -> dict[str, Any]:
 
 @cache
 def _template_ids() -> frozenset[str]:
-    template = ConfigFiles.load_config_file(STUDENT / "configs" / "train.yaml")
+    template = ConfigFiles.load_config_files(train_files(STUDENT))
     return frozenset(template.keys() - ConfigFiles.load_config_file(overlay(STUDENT, "method", "baseline")) - _STEPS)
 
 

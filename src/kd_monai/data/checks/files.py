@@ -12,7 +12,7 @@ import numpy as np
 from kd_monai.data.checks.memo import key_of, recall
 from kd_monai.data.checks.memo import remember as note
 from kd_monai.data.entries import Entry
-from kd_monai.data.volume import UnreadableError, read_volume
+from kd_monai.data.reader import UnreadableError, read_volume
 
 TOLERANCE_MM = 0.1
 """Two grids are one when none of their corners lie further apart than this."""
