@@ -9,7 +9,6 @@ from collections.abc import Callable
 import torch
 
 from kd_monai.handlers import NaNLossError
-from kd_monai.tracking import TrackingError
 
 OUT_OF_MEMORY = (
     "The GPU is too small for this, or shared with others. "
@@ -28,7 +27,7 @@ def run_command(main: Callable[[], None]) -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)  # what went wrong is said once, below
     try:
         main()
-    except (ValueError, OSError, NaNLossError, TrackingError) as problem:
+    except (ValueError, OSError, NaNLossError) as problem:
         logging.getLogger(__name__).debug("", exc_info=True)
         sys.stderr.write(f"\n{type(problem).__name__}: {problem}\n")
         sys.exit(2)

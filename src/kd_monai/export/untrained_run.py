@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from monai.bundle import ConfigWorkflow
 
-from kd_monai.runs.folder import RunFolder
+from kd_monai.config.plan import read_plan
+from kd_monai.runs import RunFolder
 
 
 def untrained_run(bundle: Path, config_files: list[Path], **overrides: Any) -> Path:
@@ -22,13 +23,14 @@ def untrained_run(bundle: Path, config_files: list[Path], **overrides: Any) -> P
     Returns:
         The run's folder, marked FINISHED.
     """
+    plan = read_plan(bundle, config_files, {"bundle_root": str(bundle), **overrides})
     workflow = ConfigWorkflow(
         config_file=[str(file) for file in config_files],
         workflow_type="train",
         logging_file=False,
-        bundle_root=str(bundle),
         init_id="parse only",
-        **overrides,
+        plan=plan,
+        **plan.overrides,
     )
     workflow.initialize()
     record: RunFolder = workflow.parser.get_parsed_content("record")

@@ -1,4 +1,4 @@
-"""Unlabelled subjects, labelled by the teacher before the training starts."""
+"""Pseudo-labels: the teacher labels the unlabelled subjects before the training starts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ENHANCING_OUT, ENHANCING = 3, 4
 """The enhancing tumour in a label map that a head writes, and in a cached label."""
 
 
-def teacher_label(image: Tensor, network: nn.Module, head: Head, inferer: Inferer) -> CroppedVolume:
+def pseudo_label(image: Tensor, network: nn.Module, head: Head, inferer: Inferer) -> CroppedVolume:
     """The hard label that a network gives a whole volume, as cached labels are: 1 core, 2 oedema, 4 enhancing.
 
     Args:
@@ -43,7 +43,7 @@ def teacher_label(image: Tensor, network: nn.Module, head: Head, inferer: Infere
 
 
 @phase("labelling")
-def teacher_labels(
+def pseudo_labels(
     samples: Dataset,
     networks: Sequence[nn.Module],
     head: Head,
@@ -77,7 +77,7 @@ def teacher_labels(
         else:
             image = sample["image"].as_subclass(Tensor)[list(channels)].to(device)
             network = networks[route[subject] if route is not None else 0]
-            label = teacher_label(image, network.eval(), head, inferer)
+            label = pseudo_label(image, network.eval(), head, inferer)
             write_volume_file(path, label)
         labels.append(label)
     empty = sum(not label.voxels.numel() for label in labels)
@@ -86,7 +86,7 @@ def teacher_labels(
     return labels
 
 
-def with_teacher_labels(
+def with_pseudo_labels(
     labelled: Dataset,
     entries: Sequence[Entry],
     transform: CachedTransforms,
@@ -112,7 +112,7 @@ def with_teacher_labels(
         teacher_head: how its logits are read.
         modalities: channels of a sample's image, in order.
         teacher_modalities: what the teacher reads of them.
-        route: see `teacher_labels`.
+        route: see `pseudo_labels`.
         inferer: over whole volumes.
         device: where the teacher is.
         folder: where the labels are kept.
@@ -123,5 +123,5 @@ def with_teacher_labels(
     order = torch.arange(len(modalities)).reshape(1, -1)
     channels = select_channels(order, modalities, teacher_modalities)[0].tolist()
     networks = list(teacher) if isinstance(teacher, nn.ModuleList) else [teacher]
-    labels = teacher_labels(unlabelled, networks, teacher_head, channels, inferer, route, device, folder)
+    labels = pseudo_labels(unlabelled, networks, teacher_head, channels, inferer, route, device, folder)
     return WithUnlabelled(labelled, unlabelled, labels)

@@ -10,8 +10,9 @@ from typing import Any
 
 from monai.bundle import ConfigWorkflow
 
+from kd_monai.config.plan import read_plan
 from kd_monai.phases import phase
-from kd_monai.runs.folder import RunFolder
+from kd_monai.runs import RunFolder
 
 logger = logging.getLogger(__name__)
 
@@ -66,12 +67,13 @@ def own_errors() -> Iterator[None]:
 
 
 def _workflow(bundle: Path, files: Sequence[Path], overrides: Mapping[str, Any]) -> ConfigWorkflow:
+    plan = read_plan(bundle, files, {"bundle_root": str(bundle), **overrides})
     return ConfigWorkflow(
         config_file=[str(file) for file in files],
         workflow_type="train",
         logging_file=False,  # the caller has set up its logs
-        bundle_root=str(bundle),
-        **overrides,
+        plan=plan,
+        **plan.overrides,
     )
 
 

@@ -16,8 +16,8 @@ from kd_monai.config.variables import defaults, overrides_of, settings_of
 from kd_monai.phases import phase
 from kd_monai.report.beside import beside
 from kd_monai.report.compare import compare
-from kd_monai.runs.evaluated_run import EvaluatedRun
 from kd_monai.runs.folder import RunFolder
+from kd_monai.runs.read import EvaluatedRun
 from kd_monai.task import MODALITIES
 from kd_monai.teachers.single import Teacher
 from kd_monai.training.data_ahead import Asked, check_inner_folds, check_unlabelled
