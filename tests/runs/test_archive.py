@@ -22,6 +22,7 @@ from kd_monai.report.report import report
 from kd_monai.report.selection import selection
 from kd_monai.runs import archive
 from kd_monai.runs.archive import FILES, extract, pack, unpack
+from kd_monai.runs.read import find_runs
 from kd_monai.tracking import Tracker
 
 STUDIES = Path(__file__).parents[2] / "benchmarks" / "studies"
@@ -46,16 +47,13 @@ def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         with (folder / "journal.jsonl").open("a") as journal:
             journal.write('{"op": "metr\n')  # a killed process leaves half a line
     write_run(out, "vid", status="RUNNING")
-    aside = out / ".kdnet_t1ce.replaced"
-    aside.mkdir()
-    (aside / "run.json").write_text("what a forced run put aside")
     monkeypatch.undo()
     return out
 
 
 def texts(out: Path) -> dict[str, bytes]:
     files = [file for file in out.glob("*/*") if file.name in FILES]
-    return {str(file.relative_to(out)): file.read_bytes() for file in files if not file.parent.name.startswith(".")}
+    return {str(file.relative_to(out)): file.read_bytes() for file in files}
 
 
 def test_a_packed_study_comes_out_elsewhere_with_its_report_its_choice_and_its_mlflow_runs(
@@ -102,6 +100,13 @@ def test_what_is_there_stays_as_it_is(out: Path, tmp_path: Path) -> None:
     assert unpack(tmp_path / "study.tar.gz", out) == []
     assert file.read_text() == "newer"
     assert len(list(out.glob("*/model.pt"))) == len(DICE)
+
+
+def test_what_a_forced_run_put_aside_is_no_run(out: Path, tmp_path: Path) -> None:
+    (folder,) = out.glob("kdnet*")
+    folder.rename(out / f".{folder.name}.replaced")
+    assert pack(out, tmp_path / "study.tar.gz") == 2
+    assert folder not in [run.folder for run in find_runs(out)[0]]
 
 
 def test_nothing_to_pack_and_another_ending_are_refused(out: Path, tmp_path: Path) -> None:

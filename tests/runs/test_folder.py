@@ -214,7 +214,7 @@ else:
             os.wait()
         except ChildProcessError:
             sys.exit()
-run = run_folder(out, mode=mode)
+run = run_folder(out, method=mode)
 run.on_fail.append(lambda status: (run.path / "told").write_text(status))
 run.open()
 print(mode, os.getpid(), run.path, flush=True)
@@ -248,7 +248,7 @@ def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tu
 
 
 def again(processes: dict[str, tuple[int, Path]], mode: str) -> RunFolder:
-    return run_folder(processes[mode][1].parent, mode=mode)
+    return run_folder(processes[mode][1].parent, method=mode)
 
 
 def open_when_released(run: RunFolder) -> str:

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from monai.bundle import ConfigParser, ConfigWorkflow
 
-from kd_monai.config.plan import read_plan
+from kd_monai.config.plan import Plan
 from kd_monai.runs import identity as module
 from kd_monai.runs.identity import ELSEWHERE, IDENTITY, WATCHERS, content_key, identity, run_key
 from kd_monai.training.launch import STUDENT, TEACHER
@@ -20,7 +20,7 @@ TRAIN = STUDENT / "configs" / "train.yaml"
 
 def merged(**overrides: Any) -> dict[str, Any]:
     """The configuration as a launch with these overrides has it."""
-    return dict(read_plan(STUDENT, [TRAIN], overrides).config)
+    return dict(Plan.read("student", STUDENT, [TRAIN], overrides).config)
 
 
 def key(**overrides: Any) -> str:
@@ -196,7 +196,7 @@ def test_every_named_id_and_handler_is_one_of_the_shipped_configurations() -> No
 
 @pytest.mark.parametrize("bundle", [TEACHER, STUDENT], ids=lambda path: path.name)
 def test_no_path_and_no_watcher_is_in_a_shipped_identity(bundle: Path) -> None:
-    text = str(identity(read_plan(bundle, [bundle / "configs" / "train.yaml"], {"output_dir": "/tmp/here"}).config))
+    text = str(identity(Plan.read("", bundle, [bundle / "configs" / "train.yaml"], {"output_dir": "/tmp/here"}).config))
     assert "/tmp/here" not in text
     assert "kd_monai." not in text
     assert not [name for name in WATCHERS if name in text]

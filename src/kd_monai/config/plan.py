@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +37,12 @@ class Plan:
     overrides: Mapping[str, Any]
     config: Mapping[str, Any]
 
-
-def read_plan(bundle: Path, files: Sequence[Path], overrides: Mapping[str, Any]) -> Plan:
-    """The plan of a bundle's files with overrides."""
-    parser = ConfigParser(ConfigParser.load_config_files([str(file) for file in files]))
-    parser.update(dict(overrides))
-    config: dict[str, Any] = parser.get()
-    return Plan(str(config.get("role")), bundle, tuple(files), dict(overrides), config)
+    @classmethod
+    def read(cls, role: str, bundle: Path, files: Sequence[Path], overrides: Mapping[str, Any]) -> Plan:
+        """The plan of these files and overrides."""
+        parser = ConfigParser(ConfigParser.load_config_files([str(file) for file in files]))
+        parser.update(dict(overrides))
+        return cls(role, bundle, tuple(files), dict(overrides), parser.get())
 
 
 def command_line_plan() -> Plan:
@@ -68,4 +67,6 @@ def command_line_plan() -> Plan:
     files = options["config_file"]
     files = [files] if isinstance(files, str) else list(files)
     overrides = {name: value for name, value in options.items() if name not in _NOT_OVERRIDES}
-    return read_plan(Path(str(overrides.get("bundle_root", "."))), [Path(file) for file in files], overrides)
+    bundle = Path(str(overrides.get("bundle_root", ".")))
+    plan = Plan.read("", bundle, [Path(file) for file in files], overrides)
+    return replace(plan, role=str(plan.config.get("role")))

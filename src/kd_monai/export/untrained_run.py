@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from monai.bundle import ConfigWorkflow
 
-from kd_monai.config.plan import read_plan
+from kd_monai.config.plan import Plan
 from kd_monai.runs import RunFolder
 
 
@@ -23,7 +23,7 @@ def untrained_run(bundle: Path, config_files: list[Path], **overrides: Any) -> P
     Returns:
         The run's folder, marked FINISHED.
     """
-    plan = read_plan(bundle, config_files, {"bundle_root": str(bundle), **overrides})
+    plan = Plan.read("", bundle, config_files, {"bundle_root": str(bundle), **overrides})
     workflow = ConfigWorkflow(
         config_file=[str(file) for file in config_files],
         workflow_type="train",

@@ -10,7 +10,7 @@ from typing import Any
 
 from monai.bundle import ConfigWorkflow
 
-from kd_monai.config.plan import read_plan
+from kd_monai.config.plan import Plan
 from kd_monai.phases import phase
 from kd_monai.runs import RunFolder
 
@@ -67,7 +67,7 @@ def own_errors() -> Iterator[None]:
 
 
 def _workflow(bundle: Path, files: Sequence[Path], overrides: Mapping[str, Any]) -> ConfigWorkflow:
-    plan = read_plan(bundle, files, {"bundle_root": str(bundle), **overrides})
+    plan = Plan.read("", bundle, files, {"bundle_root": str(bundle), **overrides})
     return ConfigWorkflow(
         config_file=[str(file) for file in files],
         workflow_type="train",
