@@ -16,7 +16,7 @@ from kd_monai.metrics import METRICS, case_row, cases_frame, write_cases
 from kd_monai.report.comparable import group_key, group_runs
 from kd_monai.report.compare import compare
 from kd_monai.report.comparison_rows import parent_metrics
-from kd_monai.runs.evaluated_run import EvaluatedRun, find_runs
+from kd_monai.runs.read import EvaluatedRun, find_runs
 from kd_monai.task import REGIONS
 
 DICE = {"teacher": 0.8, "baseline": 0.5, "student": 0.6, "fixed_mask": 0.2}

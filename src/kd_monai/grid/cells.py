@@ -11,12 +11,12 @@ from monai.bundle import ConfigParser
 
 from kd_monai.config.config_files import ConfigFiles
 from kd_monai.config.methods import check_heads, inner_folds
-from kd_monai.config.overlays import STUDENT, TEACHER
 from kd_monai.config.settings import fitting, has_place
 from kd_monai.config.variables import OF_STUDENT, OTHERS, OVERRIDES, overrides_of
 from kd_monai.data import REST, Datalist
 from kd_monai.grid.grid import Grid
-from kd_monai.runs.identity import identity, run_key
+from kd_monai.runs.identity import COMPUTES, content_key, identity
+from kd_monai.training.launch import STUDENT, TEACHER
 from kd_monai.training.roles import configuration_files
 
 # of the variables, those that differ from cell to cell or that no cell takes
@@ -169,11 +169,12 @@ def _cell(
     settings = (*stack.settings, "unlabelled=null") if stack.rest and not n_subjects else stack.settings
     here = {"data", "out", "device", "cache", "split", "labels", "recipe"}
     told = {name: value for name, value in variables.items() if name not in here}
-    signature = run_key(
-        {"config": identity(stack.config), "variables": told, "settings": list(settings)},
-        teacher=teacher.signature if teacher else None,
-        **facts,
-    )
+    signature = content_key(
+        {
+            "computes": COMPUTES, "config": identity(stack.config), "variables": told, "settings": list(settings),
+            "teacher": teacher.signature if teacher else None, **facts,
+        }
+    )  # fmt: skip
     name = _name(f"{stack.kind}_{modality}" if modality else stack.kind, fold, seed, n_subjects)
     return Cell(name, stack.pipeline, stack.kind, variables, settings, teacher.name if teacher else "", signature)
 

@@ -8,9 +8,9 @@ from functools import cache
 from typing import Any
 
 from kd_monai.config.config_files import ConfigFiles
-from kd_monai.runs.evaluated_run import TrainedRun
-from kd_monai.runs.identity import identity, run_key
-from kd_monai.training.launch import STUDENT, overlay, train_files
+from kd_monai.runs.identity import content_key
+from kd_monai.runs.read import TrainedRun
+from kd_monai.training.launch import STUDENT, overlay
 
 GROUP_KEYS = ("data_digest", "split_digest", "labels", "recipe", "n_subjects")
 """Runs that differ in one of these are of two studies."""
@@ -23,7 +23,7 @@ _RECORDED = ("recipe", "n_subjects", "precision", "unlabelled")
 
 def setting_of(run: TrainedRun) -> dict[str, Any]:
     """What runs of one pool share: all that decides what they learned but data, fold, seed and teacher."""
-    config = {name: value for name, value in identity(run.config).items() if name not in {"fold", "seed"}}
+    config = {name: value for name, value in run.identity.items() if name not in {"fold", "seed"}}
     return config | {name: run.get(name) for name in _RECORDED}
 
 
@@ -43,7 +43,7 @@ def shared_setting_of(run: TrainedRun) -> dict[str, Any]:
 
 @cache
 def _template_ids() -> frozenset[str]:
-    template = ConfigFiles.load_config_files(train_files(STUDENT))
+    template = ConfigFiles.load_config_file(STUDENT / "configs" / "train.yaml")
     return frozenset(template.keys() - ConfigFiles.load_config_file(overlay(STUDENT, "method", "baseline")) - _STEPS)
 
 
@@ -60,7 +60,7 @@ def teachers_setting(run: TrainedRun, teachers: Mapping[str, TrainedRun]) -> str
 
 def digest(setting: Mapping[str, Any]) -> str:
     """Eight hexadecimal digits that tell one setting from another."""
-    return run_key({"setting": setting})[:8]
+    return content_key(setting)[:8]
 
 
 def what_differs(settings: Iterable[Mapping[str, Any]]) -> list[str]:

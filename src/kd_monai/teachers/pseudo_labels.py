@@ -1,4 +1,4 @@
-"""Unlabelled subjects, labelled by the teacher before the training starts."""
+"""Pseudo-labels: the teacher labels the unlabelled subjects before the training starts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ENHANCING_OUT, ENHANCING = 3, 4
 """The enhancing tumour in a label map that a head writes, and in a cached label."""
 
 
-def teacher_label(image: Tensor, network: nn.Module, head: Head, inferer: Inferer) -> Tensor:
+def pseudo_label(image: Tensor, network: nn.Module, head: Head, inferer: Inferer) -> Tensor:
     """The hard label that a network gives a whole volume, as it is cached: uint8 ``1 H W D`` (1 core, 2 oedema, 4 enhancing).
 
     Args:
@@ -41,7 +41,7 @@ def teacher_label(image: Tensor, network: nn.Module, head: Head, inferer: Infere
 
 
 @phase("labelling")
-def teacher_labels(
+def pseudo_labels(
     samples: Dataset,
     networks: Sequence[nn.Module],
     head: Head,
@@ -74,7 +74,7 @@ def teacher_labels(
         else:
             image = sample["image"].as_subclass(Tensor)[list(channels)].to(device)
             network = networks[route[subject] if route is not None else 0]
-            label = teacher_label(image, network.eval(), head, inferer)
+            label = pseudo_label(image, network.eval(), head, inferer)
             with replacing(path) as file:
                 torch.save(label, file)
         labels.append(label)
@@ -84,7 +84,7 @@ def teacher_labels(
     return labels
 
 
-def with_teacher_labels(
+def with_pseudo_labels(
     labelled: Dataset,
     entries: Sequence[Entry],
     sequences: Sequence[str],
@@ -110,7 +110,7 @@ def with_teacher_labels(
         teacher: its network, or a ModuleList of cross-fitted ones, on the device.
         teacher_head: how its logits are read.
         teacher_modalities: what the teacher reads of them.
-        route: see `teacher_labels`.
+        route: see `pseudo_labels`.
         inferer: over whole volumes.
         device: where the teacher is.
         folder: where the labels are kept.
@@ -121,5 +121,5 @@ def with_teacher_labels(
     order = torch.arange(len(sequences)).reshape(1, -1)
     channels = select_channels(order, sequences, teacher_modalities)[0].tolist()
     networks = list(teacher) if isinstance(teacher, nn.ModuleList) else [teacher]
-    labels = teacher_labels(unlabelled, networks, teacher_head, channels, inferer, route, device, folder)
+    labels = pseudo_labels(unlabelled, networks, teacher_head, channels, inferer, route, device, folder)
     return WithUnlabelled(labelled, unlabelled, labels)
