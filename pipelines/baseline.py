@@ -2,7 +2,8 @@
 
 from kd_monai.config.command import run_command
 from kd_monai.config.variables import read_variables
-from kd_monai.training.roles import evaluate_run, side_by_side, train_baseline
+from kd_monai.report import report
+from kd_monai.training.roles import evaluate_run, train_baseline
 
 
 def main() -> None:
@@ -10,7 +11,7 @@ def main() -> None:
     given = read_variables(__doc__)
     baseline = train_baseline(given)
     evaluate_run(baseline, given)
-    print(side_by_side([baseline]))
+    print(report.short(baseline.path.parent, [baseline.path]))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from kd_monai.config.command import run_command
-from kd_monai.report.selection import selection
+from kd_monai.report.selection import choose
 
 
 def main() -> None:
@@ -15,7 +15,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs"), help="folder of the runs (default %(default)s)")
     parser.add_argument("--methods", default="", help="these methods alone, joined by ',' (default all)")
     options = parser.parse_args()
-    print(selection(options.out, {name.strip() for name in options.methods.split(",")} - {""}))
+    print(choose(options.out, {name.strip() for name in options.methods.split(",")} - {""}))
 
 
 if __name__ == "__main__":

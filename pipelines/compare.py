@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from kd_monai.config.command import run_command
-from kd_monai.report.compare import compare
+from kd_monai.report import report
 from kd_monai.task import parse_modalities
 
 
@@ -18,9 +18,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, nargs="+", help="compare these run folders alone")
     options = parser.parse_args()
     modality = "-".join(parse_modalities(options.modality)) if options.modality else None
-    comparison = compare(options.out, modality, options.runs)
-    print(comparison.text)
-    comparison.publish()
+    print(report.short(options.out, options.runs, modality))
 
 
 if __name__ == "__main__":

@@ -4,12 +4,10 @@ import time
 
 from kd_monai.config.command import run_command
 from kd_monai.config.variables import read_variables
+from kd_monai.report import report
 from kd_monai.report.fixed_mask import write_fixed_mask
-from kd_monai.report.phase_table import finish_demo
 from kd_monai.training.roles import (
-    NOTHING,
     check_student,
-    compare_and_tell,
     evaluate_run,
     predict_line,
     train_baseline,
@@ -32,10 +30,9 @@ def main() -> None:
         given.teacher = given.teacher or str(runs[0].path)  # FORCE=1 trains it once
     if runs[-1].record["n_test"]:
         write_fixed_mask(runs[-1].path, runs[-1].datalist)
-        print(compare_and_tell(runs[-1].path.parent))
+        print(report.short(runs[-1].path.parent))
     else:
-        print(NOTHING)
-    print(finish_demo([run.path for run in runs]))
+        print(report.NOTHING)
     print(predict_line(runs[-1].path, given.modality))
     print(f"{(time.monotonic() - began) / 60:.1f} minutes. The runs: make mlflow OUT={runs[-1].path.parent}")
 

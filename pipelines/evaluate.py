@@ -7,8 +7,7 @@ from pickle import UnpicklingError
 
 from kd_monai.config.command import run_command
 from kd_monai.export.run_bundle import finished_runs
-from kd_monai.report.compare import compare
-from kd_monai.training.roles import NOTHING
+from kd_monai.report import report
 from kd_monai.training.score import score
 
 
@@ -39,7 +38,7 @@ def main() -> None:
         raise ValueError("\n".join(complaints))
     chosen = [path.parent for path in scored if path] if given.run else None
     try:
-        print(NOTHING if not any(scored) else compare(given.out, runs=chosen).text)
+        print(report.short(given.out, chosen) if any(scored) else report.NOTHING)
     finally:
         sys.stdout.flush()
         sys.stderr.write("".join(f"\n{complaint}\n" for complaint in complaints))

@@ -6,8 +6,7 @@ import argparse
 from pathlib import Path
 
 from kd_monai.config.command import run_command
-from kd_monai.report.publish import place_of, write_results
-from kd_monai.report.report import report
+from kd_monai.report import report
 
 
 def main() -> None:
@@ -16,13 +15,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs"), help="folder of the runs (default %(default)s)")
     parser.add_argument("--readme", type=Path, help="also write the results into this Markdown file")
     options = parser.parse_args()
-    if options.readme:
-        place_of(options.readme, options.out)  # refused before a minute has gone by
-    found = report(options.out)
-    print(found.text)
-    found.publish()
-    if options.readme:
-        write_results(options.readme, found.results, options.out)
+    print(report.report(options.out, options.readme))
 
 
 if __name__ == "__main__":

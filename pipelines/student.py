@@ -2,11 +2,11 @@
 
 from kd_monai.config.command import run_command
 from kd_monai.config.variables import read_variables
+from kd_monai.report import report
 from kd_monai.training.roles import (
     check_student,
     evaluate_run,
     predict_line,
-    side_by_side,
     train_student,
     train_teacher,
 )
@@ -23,7 +23,7 @@ def main() -> None:
     runs.append(train_student(given))
     for run in runs:
         evaluate_run(run, given)
-    print(side_by_side(runs))
+    print(report.short(runs[-1].path.parent, [run.path for run in runs]))
     print(predict_line(runs[-1].path, given.modality))
 
 

@@ -9,9 +9,8 @@ from kd_monai.grid.executor import run_cells
 from kd_monai.grid.grid import read_grid
 from kd_monai.grid.ledger import Ledger
 from kd_monai.grid.runner import make_runner
-from kd_monai.report.report import report
+from kd_monai.report import report
 from kd_monai.training.grid_data import check_grid, read_data
-from kd_monai.training.roles import compare_and_tell
 
 
 def main() -> None:
@@ -24,11 +23,9 @@ def main() -> None:
     outcome = run_cells(cells, ledger, make_runner(grid))
     try:
         if outcome.finished:
-            print(compare_and_tell(out))
+            print(report.short(out))
         if any(cell.pipeline != "teacher" and ledger.state(cell.name) == "finished" for cell in cells):
-            found = report(out)
-            print(f"\n{found.text}")
-            found.publish()
+            print(f"\n{report.report(out)}")
     finally:  # what failed is said whether or not the rest can be compared
         if outcome.complaint:
             sys.stdout.flush()

@@ -5,7 +5,8 @@ With TEACHERS=crossfit those of the inner folds are trained too, which a cross-f
 
 from kd_monai.config.command import run_command
 from kd_monai.config.variables import read_variables
-from kd_monai.training.roles import evaluate_run, side_by_side, train_teachers
+from kd_monai.report import report
+from kd_monai.training.roles import evaluate_run, train_teachers
 
 
 def main() -> None:
@@ -13,7 +14,7 @@ def main() -> None:
     given = read_variables(__doc__)
     teacher, *_ = train_teachers(given)
     evaluate_run(teacher, given)
-    print(side_by_side([teacher]))
+    print(report.short(teacher.path.parent, [teacher.path]))
 
 
 if __name__ == "__main__":

@@ -13,10 +13,6 @@ from kd_monai.config.config_files import ConfigFiles
 from kd_monai.config.methods import check_heads, inner_folds, stack
 from kd_monai.config.settings import fitting
 from kd_monai.config.variables import defaults, overrides_of, settings_of
-from kd_monai.phases import phase
-from kd_monai.report.beside import beside
-from kd_monai.report.compare import compare
-from kd_monai.runs.evaluated_run import EvaluatedRun
 from kd_monai.runs.folder import RunFolder
 from kd_monai.task import MODALITIES
 from kd_monai.teachers.single import Teacher
@@ -25,7 +21,6 @@ from kd_monai.training.launch import STUDENT, TEACHER, overlay, train, train_fil
 from kd_monai.training.networks_ahead import Configured, check_networks
 from kd_monai.training.score import score
 
-NOTHING = "Nothing to compare: no run has a test fold (FOLD=all)."
 # of a command that trains the inner teachers of a finished one: where they are trained, and not what they learn
 _PLACES = ("dataset_dir", "split_file", "output_dir", "cache", "device", "force")
 
@@ -184,24 +179,7 @@ def evaluate_run(record: RunFolder, given: argparse.Namespace) -> Path | None:
     return score(record.path, keep, bool(overrides.get("force")))
 
 
-def side_by_side(records: Sequence[RunFolder]) -> str:
-    """The table of these runs, and of what its folder has to compare them with."""
-    paths = [record.path for record in records if (record.path / "cases.csv").is_file()]
-    if not paths:
-        return NOTHING
-    own = [EvaluatedRun.read(path) for path in paths]
-    return compare_and_tell(paths[-1].parent, [run.folder for run in [*own, *beside(own)]])
-
-
 def predict_line(run_folder: Path, modality: str) -> str:
     """How to segment with a finished run, as its user types it."""
     image = f"{modality}.nii.gz" if modality in MODALITIES else "FOLDER"
     return f"Segment with it: make predict RUN={shlex.quote(str(run_folder))} INPUT={image}"
-
-
-@phase("comparison")
-def compare_and_tell(out: Path, runs: Sequence[Path] | None = None) -> str:
-    """The table of these runs, or of all under `out`; MLflow's parent runs are told the differences."""
-    comparison = compare(out, runs=runs)
-    comparison.publish()
-    return comparison.text
