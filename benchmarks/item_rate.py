@@ -16,7 +16,7 @@ from monai.transforms import Compose
 
 import zoo
 from kd_monai.task import MODALITIES
-from kd_monai.training.launch import STUDENT, train_files
+from kd_monai.config.overlays import STUDENT
 from question import Given, answer, contract, in_turn
 from row import Reach, Row, Side, faster
 from same_voxels import RULE, cached, check_same, subjects

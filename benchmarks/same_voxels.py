@@ -13,7 +13,7 @@ import zoo
 from kd_monai.data import Datalist, cache_dataset
 from kd_monai.data.entries import Entry
 from kd_monai.task import MODALITIES
-from kd_monai.training.launch import SHARED, STUDENT, bundle_scripts, train_files
+from kd_monai.config.overlays import STUDENT
 from question import Given, contract
 
 RULE = (

@@ -11,7 +11,7 @@ from tiny import STUDENT, TINY
 
 from kd_monai.export.predict import predict
 from kd_monai.export.bundle import bundle_of
-from kd_monai.training.launch import train
+from tiny import train
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from monai.networks.nets import BasicUNet
 from torch import nn
 
 from kd_monai.handlers import EpochSeedHandler, PrepareBatch, RaiseOnNaN, TeacherHandler
-from kd_monai.handlers.dry_run import dry_run
+from kd_monai.losses.build import dry_run
 from kd_monai.losses import DistillationLoss, LatentKL, SegmentationLoss, SoftDiceBCE
 from kd_monai.networks import (
     RegionsHead,

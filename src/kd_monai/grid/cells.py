@@ -16,7 +16,7 @@ from kd_monai.config.variables import OF_STUDENT, OTHERS, OVERRIDES, overrides_o
 from kd_monai.data import REST, Datalist
 from kd_monai.grid.grid import Grid
 from kd_monai.runs.identity import COMPUTES, content_key, identity
-from kd_monai.training.launch import STUDENT, TEACHER
+from kd_monai.config.overlays import STUDENT, TEACHER
 from kd_monai.training.roles import configuration_files
 
 # of the variables, those that differ from cell to cell or that no cell takes

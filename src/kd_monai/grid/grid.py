@@ -11,7 +11,7 @@ from typing import TypeVar
 from kd_monai.config.config_files import ConfigFiles
 from kd_monai.config.variables import read_variables
 from kd_monai.task import parse_modalities
-from kd_monai.training.launch import STUDENT, train_files
+from kd_monai.config.overlays import STUDENT
 
 Value = TypeVar("Value")
 

@@ -10,8 +10,8 @@ from kd_monai.handlers.prepare import PrepareBatch, select_channels
 from kd_monai.handlers.progress import ProgressHandler
 from kd_monai.handlers.schedule import ScheduleMetric, validation_interval
 from kd_monai.handlers.teacher import FrozenTeacher, TeacherHandler
-from kd_monai.handlers.terms import build_terms
-from kd_monai.handlers.thresholds import ThresholdHandler
+from kd_monai.losses.build import build_terms
+from kd_monai.handlers.case_scores import ThresholdHandler
 
 __all__ = [
     "BestModelHandler",

@@ -9,7 +9,7 @@ import ignite.distributed as idist
 import torch
 from torch import nn
 
-from kd_monai.handlers.dry_run import dry_run
+from kd_monai.losses.build import dry_run
 from kd_monai.losses import DistillationLoss
 from kd_monai.outputs import Head
 

@@ -10,7 +10,7 @@ from typing import Any
 from kd_monai.config.errors import component_errors
 from kd_monai.config.plan import Plan
 from kd_monai.export.bundle import export_bundle
-from kd_monai.export.run_bundle import bundle_of, finished_record, template_of
+from kd_monai.export.bundle import bundle_of, finished_record, template_of
 from kd_monai.phases import phase
 from kd_monai.tracking import add_durations
 from kd_monai.training.workflow import workflow_of
