@@ -10,9 +10,9 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from tiny import pipeline
 
 from kd_monai.tracking import serve, server
-from tiny import pipeline
 
 SCRIPT = Path(__file__).parents[2] / "pipelines" / "serve.py"
 

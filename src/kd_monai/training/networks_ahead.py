@@ -12,8 +12,7 @@ import torch
 from monai.bundle import ConfigParser
 from torch import nn
 
-from kd_monai.handlers import build_terms
-from kd_monai.handlers.dry_run import dry_run
+from kd_monai.losses import build_terms, dry_run
 from kd_monai.outputs import Head
 from kd_monai.teachers.initial_weights import sliced_weights
 from kd_monai.training.data_ahead import parser_of
