@@ -15,7 +15,7 @@ from kd_monai.config.overlays import STUDENT, overlay
 BASE = STUDENT / "configs" / "train.yaml"
 SHIPPED = sorted((STUDENT / "configs" / "methods").glob("*.yaml"))
 PARTS = ["Idea", "Formula", "Source", "Adapted", "Extra parameters", "Cost per step"]
-TERM = {"weight": 1.0, "term": {"_target_": "kd_monai.losses.SoftDiceBCE"}}
+TERM = {"weight": 1.0, "term": {"_target_": "kd_monai.losses.terms.outputs.soft_dice_bce.SoftDiceBCE"}}
 
 
 def method(folder: Path, name: str, **content) -> Path:

@@ -118,7 +118,11 @@ def test_what_goes_together_is_left_alone(line: list[str]) -> None:
 
 
 def test_a_method_of_the_users_is_looked_at(line: list[str], tmp_path: Path) -> None:
-    term = {"_target_": "kd_monai.losses.Content", "teacher_layer": "down_4", "student_layer": "down_3"}
+    term = {
+        "_target_": "kd_monai.losses.terms.features.content.Content",
+        "teacher_layer": "down_4",
+        "student_layer": "down_3",
+    }
     mine = tmp_path / "mine.yaml"
     mine.write_text(yaml.safe_dump({"method": "mine", "terms": {"content": {"weight": 1.0, "term": term}}}))
     for method in (str(mine), f"hinton,{mine}"):

@@ -1,8 +1,11 @@
-"""Logits around the box that a network looked at, on the grid an image came in."""
+"""From inverted logits to what is scored and saved: on the grid an image came in, 0 where no network looked."""
 
 from __future__ import annotations
 
 from torch import Tensor
+
+from kd_monai.errors import UserError
+from kd_monai.outputs import Head
 
 RIM = 1e-4
 """Share of the largest absolute logit below which a voxel was not looked at: the weight that interpolation in float32
@@ -23,7 +26,7 @@ def without_rim(logits: Tensor) -> Tensor:
         The logits, 0 in voxels whose absolute values are all at most `RIM` times the largest of the case.
 
     Raises:
-        ValueError: a logit is infinite or NaN.
+        UserError: a logit is infinite or NaN.
 
     Example:
         >>> import torch
@@ -35,7 +38,33 @@ def without_rim(logits: Tensor) -> Tensor:
     absolute = logits.abs()
     largest = absolute.max()
     if not largest.isfinite():
-        raise ValueError(
+        raise UserError(
             "The network's output must be finite, and is not: its weights are damaged. Train the run again."
         )
     return logits * (absolute > RIM * largest).any(0, keepdim=True)
+
+
+def native_probabilities(logits: Tensor, head: Head) -> Tensor:
+    """Probabilities of TC, WT, ET, 0 where the network never looked.
+
+    Around the brain's box Invertd and `without_rim` leave logits of exactly 0, a probability of one half that nobody
+    predicted.
+
+    Args:
+        logits: ``C H W D``, of one case, inverted, without the rim.
+        head: how they are read.
+
+    Returns:
+        float32 ``3 H W D``.
+
+    Example:
+        >>> import torch
+        >>> from kd_monai.networks.heads import RegionsHead
+        >>> logits = torch.tensor([[0.0, 0.0], [0.0, 0.0], [1.0, 0.0]]).reshape(3, 1, 1, 2)
+        >>> native_probabilities(logits, RegionsHead()).squeeze()
+        tensor([[0.5000, 0.0000],
+                [0.5000, 0.0000],
+                [0.7311, 0.0000]])
+    """
+    looked = (logits != 0).any(0, keepdim=True)
+    return head.region_probabilities(logits[None].float())[0] * looked

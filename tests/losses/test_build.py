@@ -12,8 +12,10 @@ from monai.engines.utils import IterationEvents
 from monai.networks.nets import BasicUNet
 from torch import nn
 
-from kd_monai.handlers import EpochSeedHandler, PrepareBatch, ResumeHandler, TeacherHandler, build_terms
-from kd_monai.losses import Critic, DistillationLoss, LatentKL, SegmentationLoss
+from kd_monai.handlers import EpochSeedHandler, PrepareBatch, ResumeHandler, TeacherHandler
+from kd_monai.losses import DistillationLoss, SegmentationLoss, build_terms
+from kd_monai.losses.terms.critics.critic import Critic
+from kd_monai.losses.terms.features.latent_kl import LatentKL
 from kd_monai.networks import MeanNetwork, RegionsHead
 from kd_monai.networks.inferers import AutocastInferer
 from kd_monai.outputs import Batch, Outputs

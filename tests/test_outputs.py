@@ -8,7 +8,7 @@ from monai.networks.nets import BasicUNet
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from kd_monai.networks import FeatureTaps
+from kd_monai.outputs import FeatureTaps
 
 
 def unet() -> nn.Module:

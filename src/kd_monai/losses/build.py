@@ -9,9 +9,38 @@ import ignite.distributed as idist
 import torch
 from torch import nn
 
-from kd_monai.losses.build import dry_run
-from kd_monai.losses import DistillationLoss
-from kd_monai.outputs import Head
+from kd_monai.errors import UserError
+from kd_monai.losses.distillation import DistillationLoss
+from kd_monai.outputs import FeatureTaps, Head, Outputs
+
+
+def dry_run(network: nn.Module, head: Head, layers: Sequence[str], channels: int, roi_size: Sequence[int]) -> Outputs:
+    """Outputs of one empty patch, in eval mode, without gradients or random numbers, where the network is.
+
+    Args:
+        network: left in the mode it was in; of cross-fitted teachers, which are alike, the first is run.
+        head: how its logits are read.
+        layers: to be tapped.
+        channels: that it reads.
+        roi_size: patch in voxels.
+
+    Raises:
+        UserError: a layer is missing, or layers are asked of several teachers.
+    """
+    if isinstance(network, nn.ModuleList):
+        network = network[0]
+    taps = FeatureTaps(network, layers)
+    device = next(network.parameters()).device
+    was_training = network.training
+    network.eval()
+    taps.open()
+    try:
+        with torch.no_grad():
+            logits = network(torch.zeros(1, channels, *roi_size, device=device))
+    finally:
+        features = taps.close()
+        network.train(was_training)
+    return Outputs(logits, head, features)
 
 
 class TrainedTeacher(Protocol):
@@ -50,7 +79,7 @@ def build_terms(
         device: where both networks and the loss go.
 
     Raises:
-        ValueError: a tapped layer is missing, feature terms were given several teachers, or learned terms or critics
+        UserError: a tapped layer is missing, feature terms were given several teachers, or learned terms or critics
             train in several processes.
     """
     if teacher is not None and loss.learned:
@@ -64,7 +93,7 @@ def build_terms(
             loss.build(of_student, of_teacher)
     learning = [*loss.parameters()] or loss.critics.by_name()
     if learning and idist.get_world_size() > 1:
-        raise ValueError(
+        raise UserError(
             f"Learned terms train in one process, as only the student's gradients are averaged; got "
             f"{idist.get_world_size()} processes. Train on one GPU, or leave out the adapter or critic."
         )

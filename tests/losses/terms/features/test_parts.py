@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from feature_samples import SHAPE, features, part_masks, regions
 
-from kd_monai.losses.parts import exclusive_parts, part_means
+from kd_monai.losses.terms.features.parts import exclusive_parts, part_means
 
 
 def test_at_full_resolution_parts_are_the_masks() -> None:
