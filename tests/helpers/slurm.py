@@ -13,6 +13,7 @@ import shutil
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -69,7 +70,7 @@ class Slurm:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._daemons: list[subprocess.Popen[bytes]] = []
-        self.environment = {**os.environ, "SLURM_CONF": str(folder / "slurm.conf"), "PATH": PATH}
+        self.environment = {**os.environ, "SLURM_CONF": str(folder / "slurm.conf"), "PATH": f"{folder}/bin:{PATH}"}
 
     def __enter__(self) -> Self:
         folder = self.folder
@@ -79,6 +80,11 @@ class Slurm:
             (folder / name).mkdir()
         values = {"host": socket.gethostname(), "folder": folder, "port": _free_port(), "node_port": _free_port()}
         (folder / "slurm.conf").write_text(CONFIG.format(**values))
+        # a job of Snakemake's plugin starts srun without SLURM_CONF: a cluster has its file where srun looks for it
+        (folder / "bin").mkdir()
+        srun = folder / "bin" / "srun"
+        srun.write_text(f'#!/bin/sh\nSLURM_CONF={folder}/slurm.conf exec {shutil.which("srun", path=PATH)} "$@"\n')
+        srun.chmod(0o755)
         (folder / "munge.key").write_bytes(os.urandom(1024))
         (folder / "munge.key").chmod(0o600)
         munge = ["--force", f"--socket={folder}/munge.socket", f"--key-file={folder}/munge.key"]
@@ -96,11 +102,12 @@ class Slurm:
             process = subprocess.Popen(command, env=self.environment, stdout=told, stderr=told, start_new_session=True)
         self._daemons.append(process)
 
-    def _wait(self, ready: object, name: str) -> None:
+    def _wait(self, ready: Callable[[], bool], name: str) -> None:
         until = time.monotonic() + 60
-        while not ready():  # type: ignore[operator]
+        while not ready():
             if time.monotonic() > until or self._daemons[-1].poll() is not None:
-                logs = [file.read_text(errors="replace")[-2000:] for file in self.folder.glob(f"{name}.*") if file.is_file()]
+                files = [file for file in self.folder.glob(f"{name}.*") if file.is_file()]
+                logs = [file.read_text(errors="replace")[-2000:] for file in files]
                 raise RuntimeError(f"{name} did not start: {' '.join(logs)}")
             time.sleep(0.2)
 

@@ -88,5 +88,6 @@ def snakemake_errors(log: Path) -> dict[str, list[str]]:
         message = re.search(r"^    message: (.*(?:\n    (?!\w+:).*)*)", block, re.MULTILINE)
         if output:
             said = " ".join(message[1].split()) if message and message[1].strip() != "None" else ""
+            said = said.partition(" sbatch call:")[0].partition("For further error details")[0].strip()
             errors.setdefault(output[1], []).append(said)
     return errors

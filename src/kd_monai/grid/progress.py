@@ -73,7 +73,7 @@ class Progress:
 
     def _size(self, job: Job) -> int:
         log = self.files.log(job)
-        return log.stat().st_size if log.is_file() else -1
+        return log.stat().st_size if log.is_file() else 0
 
     def states(self) -> dict[str, str]:
         """Job id -> finished, failed, blocked, running or waiting."""
