@@ -34,7 +34,7 @@ def draw_forest(work: Path) -> Path:
         (f"{row.arm}, {'half of the references' if row.n_subjects == 6 else 'all references'}", row)
         for row in students(fresh)
     ]
-    below = [(row.arm, row) for row in students(one_seed)]
+    below = [(row.method, row) for row in students(one_seed)]
     figure = Figure(figsize=(8.6, 7.4))
     heights = [len(above) + 0.6, len(below) + 0.6]
     axes = figure.subplots(2, 1, sharex=True, gridspec_kw={"height_ratios": heights, "hspace": 0.16})
@@ -72,17 +72,17 @@ def draw_label_efficiency(work: Path) -> Path:
     panels = figure.subplots(1, len(TITLES))
     for axes, (modality, title) in zip(panels, TITLES.items(), strict=True):
         of = rows[rows.modality == modality]
-        baselines = of[of.role == "baseline"].sort_values("n_labelled")
+        baselines = of[of.role == "baseline"].sort_values("n_train")
         (soft,) = of[of.arm == "softlabels"].itertuples()
         every = baselines["mean"].iloc[-1]
         axes.axhline(every, color=GREY, linewidth=1, linestyle=(0, (4, 3)))
-        axes.plot(baselines.n_labelled, baselines["mean"], "s-", color=BASELINE, label="baseline")
-        beside = soft.n_labelled + 0.25
+        axes.plot(baselines.n_train, baselines["mean"], "s-", color=BASELINE, label="baseline")
+        beside = soft.n_train + 0.25
         low, high = soft.mean - soft.diff + soft.ci_low, soft.mean - soft.diff + soft.ci_high
         axes.plot([beside, beside], [low, high], color=STUDENT, linewidth=2)
         axes.plot(beside, soft.mean, "o", color=STUDENT, markersize=7, label="soft labels, the rest unlabelled")
         axes.set_title(title, fontsize=10)
-        axes.set_xticks(sorted(baselines.n_labelled.round()))
+        axes.set_xticks(sorted(baselines.n_train.round()))
         axes.set_xlim(5, 13)
         axes.grid(axis="y", color=GREY, alpha=0.25)
     panels[0].set_ylabel("primary endpoint, Dice in %")

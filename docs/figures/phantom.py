@@ -34,13 +34,14 @@ def draw(work: Path) -> Path:
     name = max(references, key=lambda subject: references[subject][1])
     folder = next(phantom.rglob(f"{name}_seg.nii.gz")).parent
     depth = references[name][0]
+    flair = folder / f"{name}_flair.nii.gz"
     reference = _read(folder / f"{name}_seg.nii.gz")[..., depth]
     outlines = [
         ("reference", REFERENCE, reference > 0),
         ("teacher, four sequences", TEACHER, _predict(teacher, folder, work / "by_teacher")[..., depth] > 0),
-        ("student, FLAIR alone", STUDENT, _predict(student, folder / f"{name}_flair.nii.gz", work / "by_student")[..., depth] > 0),
+        ("student, FLAIR alone", STUDENT, _predict(student, flair, work / "by_student")[..., depth] > 0),
     ]
-    brain = _read(folder / f"{name}_flair.nii.gz")[..., depth] > 0
+    brain = _read(flair)[..., depth] > 0
     (left, right), (front, back) = ((np.flatnonzero(brain.any(axis))[[0, -1]] + (-3, 4)) for axis in (1, 0))
     figure = Figure(figsize=(9.0, 5.3), facecolor="white")
     panels = figure.subplots(1, 2)

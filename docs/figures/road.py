@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from style import GREY, INK, STUDENT, TEACHER, arrow, box, canvas, save
+from style import GREY, STUDENT, TEACHER, arrow, box, canvas, save
 
 SEQUENCES = ("T1", "T1ce", "T2", "FLAIR")
 
