@@ -220,8 +220,8 @@ def _unpack(command: Command) -> None:
 
 
 def _predict(command: Command) -> None:
-    from kd_monai.export.predict import predict
     from kd_monai.export.bundle import bundle_of
+    from kd_monai.export.predict import predict
 
     run, bundle = command["RUN"], command["BUNDLE"]
     if bool(run) == bool(bundle) or not command["INPUT"]:

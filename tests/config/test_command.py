@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from kd_monai.config.errors import run_command
-from kd_monai.errors import UserError as DataError
 from kd_monai.errors import UserError
+from kd_monai.errors import UserError as DataError
 from kd_monai.handlers import NaNLossError
 
 

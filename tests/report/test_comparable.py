@@ -9,15 +9,14 @@ from typing import Any
 import pandas as pd
 import pytest
 import yaml
-from kd_monai.report.comparison_rows import parent_metrics
 from monai.bundle import ConfigParser
 
+from kd_monai.config.overlays import STUDENT, TEACHER, overlay
 from kd_monai.metrics import METRICS, case_row, cases_frame, write_cases
 from kd_monai.report.comparable import comparable_key, comparable_runs
 from kd_monai.report.pooled import PooledRuns
 from kd_monai.runs.read import EvaluatedRun, find_runs
 from kd_monai.task import REGIONS
-from kd_monai.config.overlays import STUDENT, TEACHER, overlay
 
 DICE = {"teacher": 0.8, "baseline": 0.5, "student": 0.6, "fixed_mask": 0.2}
 

@@ -15,6 +15,7 @@ from kd_monai.report.report_metrics import report_metrics
 from kd_monai.report.summary_tables import summary_tables
 from kd_monai.report.table import Table
 from kd_monai.report.words import report_words
+from kd_monai.tracking.names import check_name
 from matplotlib.image import imread
 from scipy.stats import wilcoxon
 from tiny import pipeline
@@ -28,7 +29,6 @@ from kd_monai.report.report import Report, report
 from kd_monai.report.rows import report_rows
 from kd_monai.runs.read import find_runs
 from kd_monai.tracking import Tracker
-from kd_monai.tracking.names import check_name
 
 LIFTS = {"baseline": 0.0, "kdnet": 0.05, "hinton": 0.0}
 REGIONS = ("WT", "TC", "ET_present")

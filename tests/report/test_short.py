@@ -9,8 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from kd_monai.report.publish import comparison_metrics
-from kd_monai.report.report import read_study, short
 from tiny import pipeline
 
 from kd_monai.metrics import (
@@ -23,6 +21,8 @@ from kd_monai.metrics import (
     region_scores,
     write_cases,
 )
+from kd_monai.report.publish import comparison_metrics
+from kd_monai.report.report import read_study, short
 from kd_monai.task import REGIONS
 
 Write = Callable[..., Path]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from kd_monai.data.crop_volume import VolumeCropper
 from monai.engines.utils import IterationEvents
 from small_run import datalist, run_folder
 from small_volumes import once, short, write_volumes
@@ -18,7 +19,6 @@ from torch import nn
 
 from kd_monai.config.overlays import STUDENT, TEACHER, overlay
 from kd_monai.data import Unlabelled
-from kd_monai.data.crop_volume import VolumeCropper
 from kd_monai.handlers import ProgressHandler, TeacherHandler
 from kd_monai.networks import LabelsHead, RegionsHead
 from kd_monai.teachers import pseudo_labels as module

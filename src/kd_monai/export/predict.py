@@ -13,7 +13,6 @@ from kd_monai.export.openvino import openvino_model
 from kd_monai.task import LABEL_CONVENTIONS
 
 
-
 def predict(
     bundle: str | Path,
     images: str | Path,

@@ -15,7 +15,6 @@ from monai.bundle import ConfigParser, ConfigWorkflow, ckpt_export, verify_metad
 from kd_monai.errors import UserError
 from kd_monai.runs.folder import RunFolder
 
-
 logger = logging.getLogger(__name__)
 
 SCHEMA = "meta_schema_20240725.json"

@@ -11,10 +11,10 @@ from typing import Any
 
 import yaml
 
-from kd_monai.report.pooled import PooledRuns, pool_runs
-from kd_monai.runs.read import ROLES, EvaluatedRun, TrainedRun
-from kd_monai.runs.identity import identity, run_key
 from kd_monai.config.overlays import STUDENT, overlay
+from kd_monai.report.pooled import PooledRuns, pool_runs
+from kd_monai.runs.identity import identity, run_key
+from kd_monai.runs.read import ROLES, EvaluatedRun, TrainedRun
 
 Key = tuple[Any, ...]
 

@@ -20,8 +20,7 @@ from kd_monai.report.label_efficiency import label_efficiency, labelled_runs
 from kd_monai.report.publish import comparison_metrics, publish, report_metrics, results_between, write_results
 from kd_monai.report.rows import ALL, comparison_of, report_rows
 from kd_monai.report.tables import efficiency_tables, long_tables, overview_tables, render, short_tables
-from kd_monai.runs.read import EvaluatedRun, find_runs
-from kd_monai.runs.read import without_superseded
+from kd_monai.runs.read import EvaluatedRun, find_runs, without_superseded
 
 FOLDER = "report"
 NOTHING = "Nothing to compare: no run has a test fold (FOLD=all)."

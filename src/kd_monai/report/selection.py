@@ -13,9 +13,7 @@ from kd_monai.metrics import mean_interval
 from kd_monai.report.comparable import comparable_key, configuration_of, differing, digest, teachers_digest, values_of
 from kd_monai.report.findings import selection_findings
 from kd_monai.report.tables import render, selection_table
-from kd_monai.runs.read import run_curve
-from kd_monai.runs.read import TrainedRun
-from kd_monai.runs.read import without_superseded
+from kd_monai.runs.read import TrainedRun, run_curve, without_superseded
 
 UNIT = ["modality", "fold", "seed"]
 COLUMNS = ["comparable", "recipe", "n_val", "method", "arm", *UNIT, "gain"]
