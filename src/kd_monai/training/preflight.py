@@ -13,7 +13,7 @@ from monai.bundle import ConfigParser
 from torch import nn
 
 from kd_monai.config.errors import component_errors
-from kd_monai.config.overlays import BUNDLES
+from kd_monai.config.overlays import BUNDLES, SHARED, bundle_scripts
 from kd_monai.config.plan import Plan, Plans
 from kd_monai.config.variables import TABLE
 from kd_monai.data import Datalist
@@ -78,7 +78,7 @@ def read_datalist(plan: Plan, **overrides: Any) -> Datalist:
     Raises:
         UserError: the data have a fault; see `Datalist.load`.
     """
-    with component_errors():
+    with bundle_scripts(SHARED), component_errors():
         datalist: Datalist = plan.changed(overrides).parser().get_parsed_content("datalist")
     return datalist
 
