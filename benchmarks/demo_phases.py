@@ -17,9 +17,9 @@ from pathlib import Path
 
 import yaml
 
+from kd_monai.config.overlays import BUNDLES, STUDENT
 from kd_monai.phases import WALL
 from kd_monai.report.phase_table import demo_durations
-from kd_monai.training.launch import BUNDLES, STUDENT
 from question import Given, answer, contract
 from row import Reach, Row, Side, costlier
 

@@ -26,15 +26,14 @@ from monai.bundle import ConfigParser
 from monai.metrics import compute_dice
 from numpy.typing import NDArray
 
+from kd_monai.config.overlays import STUDENT
 from kd_monai.data import Datalist
-from kd_monai.export.bundle import export_bundle
+from kd_monai.export.bundle import export_bundle, finished_runs, template_of
 from kd_monai.export.predict import predict
-from kd_monai.export.run_bundle import finished_runs, template_of
-from kd_monai.export.untrained_run import untrained_run
+from kd_monai.export.verify import untrained_run
 from kd_monai.metrics import read_cases
 from kd_monai.networks.runtimes.openvino_forward import openvino_is_installed
 from kd_monai.task import LABEL_CONVENTIONS, REGIONS
-from kd_monai.training.launch import STUDENT
 from question import Given, answer, contract, without_slow_bf16
 from row import Reach, Row, Side
 

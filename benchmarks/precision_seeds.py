@@ -19,7 +19,7 @@ import yaml
 
 from kd_monai.metrics import read_cases
 from kd_monai.networks.inferers import resolved_precision
-from kd_monai.runs.curve import run_curve
+from kd_monai.runs.read import run_curve
 from kd_monai.training.launch import STUDENT, overlay, train
 from kd_monai.training.score import score
 from question import Given, answer, contract

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from warm_python import WarmPython
 
 from kd_monai.phantom import write_phantom
-from warm_python import WarmPython
 
 torch.set_num_threads(min(2, os.cpu_count() or 1))
 

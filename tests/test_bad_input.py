@@ -11,7 +11,6 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-
 from tiny import STUDENT, hashes, pipeline, variables
 
 METHODS = ", ".join(sorted(path.stem for path in (STUDENT / "configs" / "methods").iterdir()))

@@ -10,7 +10,7 @@ import pytest
 from tiny import STUDENT, TINY
 
 from kd_monai.export.predict import predict
-from kd_monai.export.run_bundle import bundle_of
+from kd_monai.export.bundle import bundle_of
 from kd_monai.training.launch import train
 
 

@@ -14,7 +14,6 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-
 from tiny import coarse
 from warm_python import WarmPython
 

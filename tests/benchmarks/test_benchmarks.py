@@ -17,12 +17,13 @@ PROCESSES = {"growth", "step_memory"}
 they ask: a fork of a Python that has imported MONAI does for them."""
 sys.path.insert(0, str(BENCHMARKS))
 
+from warm_python import WarmPython  # noqa: E402
+
 import student_step  # noqa: E402
 from question import ContractError, Given, contract, in_turn  # noqa: E402
 from row import Reach, Side, costlier, faster, machine  # noqa: E402
 from run import benchmarks, line  # noqa: E402
 from trainings import teacher  # noqa: E402
-from warm_python import WarmPython  # noqa: E402
 
 
 # demo_phases: tests/test_readme.py asks it of the demo that it has made

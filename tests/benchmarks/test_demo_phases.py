@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from kd_monai.training.launch import BUNDLES, STUDENT
+from kd_monai.config.overlays import BUNDLES, STUDENT
 
 RUNS = ("teacher", "baseline", "student")
 

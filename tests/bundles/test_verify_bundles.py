@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 from bundle_samples import BUNDLES, STUDENT, TEACHER, as_labels, brain, save, save_case
 
-from kd_monai.export.untrained_run import untrained_run
+from kd_monai.export.verify import untrained_run
 from kd_monai.export.verify import SCHEMA, verify_properties, verify_static
 
 REQUIRED = (

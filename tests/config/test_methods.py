@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from kd_monai.config.methods import check_heads, heads_needed, stack
 from monai.bundle import ConfigParser
 
-from kd_monai.config.methods import check_heads, heads_needed, stack
-from kd_monai.training.launch import STUDENT, overlay
+from kd_monai.config.overlays import STUDENT, overlay
 
 BASE = STUDENT / "configs" / "train.yaml"
 SHIPPED = sorted((STUDENT / "configs" / "methods").glob("*.yaml"))

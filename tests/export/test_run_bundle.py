@@ -10,7 +10,7 @@ import torch
 import yaml
 from monai.bundle import ConfigParser
 
-from kd_monai.export.run_bundle import bundle_of
+from kd_monai.export.bundle import bundle_of
 from kd_monai.training.launch import STUDENT, TEACHER
 
 

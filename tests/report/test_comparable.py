@@ -11,13 +11,13 @@ import pytest
 import yaml
 from monai.bundle import ConfigParser
 
+from kd_monai.config.overlays import STUDENT, TEACHER, overlay
 from kd_monai.metrics import METRICS, case_row, cases_frame, write_cases
 from kd_monai.report.comparable import group_key, group_runs
 from kd_monai.report.compare import compare
 from kd_monai.report.comparison_rows import parent_metrics
-from kd_monai.runs.evaluated_run import EvaluatedRun, find_runs
+from kd_monai.runs.read import EvaluatedRun, find_runs
 from kd_monai.task import REGIONS
-from kd_monai.training.launch import STUDENT, TEACHER, overlay
 
 DICE = {"teacher": 0.8, "baseline": 0.5, "student": 0.6, "fixed_mask": 0.2}
 

@@ -461,7 +461,7 @@ def test_one_run_that_cannot_be_scored_leaves_the_others(
             raise ValueError("its data are not there. Correct DATA.")
         return folder / "cases.csv"
 
-    monkeypatch.setattr("kd_monai.export.run_bundle.finished_runs", lambda out: [bad, good])
+    monkeypatch.setattr("kd_monai.export.bundle.finished_runs", lambda out: [bad, good])
     monkeypatch.setattr("kd_monai.training.score.score", score)
     assert pipeline("evaluate", ["--out", str(tmp_path)], monkeypatch) == 1
     said = capsys.readouterr()

@@ -26,9 +26,9 @@ from kd_monai.report.rows import report_rows
 from kd_monai.report.summary_tables import summary_tables
 from kd_monai.report.table import Table
 from kd_monai.report.words import report_words
-from kd_monai.runs.evaluated_run import find_runs
+from kd_monai.runs.read import find_runs
 from kd_monai.tracking import Tracker
-from kd_monai.tracking.names import check_name
+from kd_monai.tracking.store import check_name
 
 LIFTS = {"baseline": 0.0, "kdnet": 0.05, "hinton": 0.0}
 REGIONS = ("WT", "TC", "ET_present")

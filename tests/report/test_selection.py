@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fake_runs import write_journal, write_run
+from tiny import pipeline
 
 from kd_monai.report.selection import selection
-from tiny import pipeline
 
 GAINS = {"kdnet": (0.01, -0.02), "hinton": (0.03, 0.05)}
 """Method -> what its best epoch is ahead of the baseline's on folds 0 and 1."""

@@ -8,6 +8,7 @@ from kd_monai.handlers.nan_stop import NaNLossError, RaiseOnNaN
 from kd_monai.handlers.overlay import OverlayHandler
 from kd_monai.handlers.prepare import PrepareBatch, select_channels
 from kd_monai.handlers.progress import ProgressHandler
+from kd_monai.handlers.schedule import ScheduleMetric, validation_interval
 from kd_monai.handlers.teacher import FrozenTeacher, TeacherHandler
 from kd_monai.handlers.terms import build_terms
 from kd_monai.handlers.thresholds import ThresholdHandler
@@ -23,10 +24,12 @@ __all__ = [
     "ProgressHandler",
     "RaiseOnNaN",
     "ResumeHandler",
+    "ScheduleMetric",
     "TeacherHandler",
     "ThresholdHandler",
     "build_terms",
     "file_digest",
     "save_atomically",
     "select_channels",
+    "validation_interval",
 ]

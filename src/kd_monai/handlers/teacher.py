@@ -110,7 +110,7 @@ class TeacherHandler:
         if isinstance(teacher, nn.ModuleList) and route is None:
             raise ValueError(
                 f"Cross-fitted teachers need a route, subject -> number of the teacher; got {len(teacher)} and none. "
-                "Take it from CrossFitted.route, or name one teacher."
+                "Take it from CrossFittedTeachers.route, or name one teacher."
             )
         self.teachers = [FrozenTeacher(own) for own in (teacher if isinstance(teacher, nn.ModuleList) else [teacher])]
         self.route = dict(route) if route is not None else None

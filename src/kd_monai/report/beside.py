@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kd_monai.report.comparable import group_key
-from kd_monai.runs.evaluated_run import EvaluatedRun
-from kd_monai.runs.superseded import without_superseded
+from kd_monai.runs.read import EvaluatedRun, without_superseded
 
 NETWORKS = {"teacher", "baseline", "student"}
 

@@ -18,7 +18,7 @@ from kd_monai.report.setting import (
     values_of,
     what_differs,
 )
-from kd_monai.runs.evaluated_run import ROLES, EvaluatedRun, TrainedRun
+from kd_monai.runs.read import ROLES, EvaluatedRun, TrainedRun
 
 Key = tuple[Any, ...]
 

@@ -13,8 +13,7 @@ from kd_monai.report.comparable import Group, group_runs, study_of
 from kd_monai.report.comparison_rows import comparison_rows, parent_metrics
 from kd_monai.report.comparison_text import comparison_text
 from kd_monai.report.pooled import Pool
-from kd_monai.runs.evaluated_run import find_runs
-from kd_monai.runs.superseded import without_superseded
+from kd_monai.runs.read import find_runs, without_superseded
 from kd_monai.tracking import Tracker
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from kd_monai.report.comparable import Group
 from kd_monai.report.pooled import Pool
-from kd_monai.runs.cost import hardware_of, run_cost
+from kd_monai.runs.read import hardware_of, run_cost
 
 
 def report_heading(group: Group) -> str:

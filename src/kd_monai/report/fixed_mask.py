@@ -11,7 +11,7 @@ from kd_monai.data import Datalist
 from kd_monai.metrics import fixed_mask_scores, write_cases
 from kd_monai.phases import phase
 from kd_monai.report.setting import GROUP_KEYS
-from kd_monai.runs.evaluated_run import EvaluatedRun
+from kd_monai.runs.read import EvaluatedRun
 
 
 @phase("fixed mask")

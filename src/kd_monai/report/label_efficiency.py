@@ -17,7 +17,7 @@ from kd_monai.report.rows import ALL
 from kd_monai.report.setting import GROUP_KEYS, digest, shared_setting_of
 from kd_monai.report.table import Table, noted_once
 from kd_monai.report.tables import Row, all_first, contains_zero, interval
-from kd_monai.runs.evaluated_run import EvaluatedRun, records_by_key
+from kd_monai.runs.read import EvaluatedRun, records_by_key
 
 COLUMNS = [
     "family", "arm", "role", "method", "modality", "n_subjects", "n_train", "n_labelled", "n_val", "mean", "diff",

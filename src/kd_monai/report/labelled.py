@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from kd_monai.runs.evaluated_run import EvaluatedRun
+from kd_monai.runs.read import EvaluatedRun
 
 
 def n_labelled(run: EvaluatedRun, records: Mapping[str, Mapping[str, Any]]) -> float:

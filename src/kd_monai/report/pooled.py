@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from kd_monai.metrics import CASE_COLUMNS, MORE_COLUMNS, case_values
-from kd_monai.runs.evaluated_run import EvaluatedRun
+from kd_monai.runs.read import EvaluatedRun
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,7 @@ from kd_monai.report.scores_text import wrap
 from kd_monai.report.table import Table
 from kd_monai.report.tables import report_tables
 from kd_monai.report.words import report_words
-from kd_monai.runs.evaluated_run import find_runs
-from kd_monai.runs.superseded import without_superseded
+from kd_monai.runs.read import find_runs, without_superseded
 from kd_monai.tracking import Tracker
 
 FOLDER = "report"

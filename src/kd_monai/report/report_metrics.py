@@ -7,7 +7,7 @@ import re
 import pandas as pd
 
 from kd_monai.report.rows import ENDPOINT
-from kd_monai.runs.cost import COSTS
+from kd_monai.runs.read import COSTS
 
 _ALL_OF = ("mean", "diff", "ci_low", "ci_high", "p_wilcoxon", "p_holm", "wins", "losses", "ties", "gap_closed")
 

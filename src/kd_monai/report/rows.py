@@ -23,7 +23,7 @@ from kd_monai.report.endpoint import EndpointContrast, differences_by_seed, endp
 from kd_monai.report.paired import Contrast, contrast
 from kd_monai.report.pooled import Pool
 from kd_monai.report.setting import GROUP_KEYS
-from kd_monai.runs.cost import COSTS, run_cost
+from kd_monai.runs.read import COSTS, run_cost
 
 ALL = "all"
 """Modality of the rows over all modalities."""

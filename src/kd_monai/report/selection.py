@@ -12,9 +12,7 @@ from kd_monai.report.comparable import group_key
 from kd_monai.report.scores_text import wrap
 from kd_monai.report.setting import differing, digest, setting_of, teachers_setting, values_of
 from kd_monai.report.table import Table
-from kd_monai.runs.curve import run_curve
-from kd_monai.runs.evaluated_run import TrainedRun
-from kd_monai.runs.superseded import without_superseded
+from kd_monai.runs.read import TrainedRun, run_curve, without_superseded
 
 Place = tuple[str, str, str]
 """Modality, fold and seed of a run."""

@@ -8,8 +8,8 @@ from functools import cache
 from typing import Any
 
 from kd_monai.config.config_files import ConfigFiles
-from kd_monai.runs.evaluated_run import TrainedRun
-from kd_monai.runs.identity import identity, run_key
+from kd_monai.runs.identity import content_key
+from kd_monai.runs.read import TrainedRun
 from kd_monai.training.launch import STUDENT, overlay
 
 GROUP_KEYS = ("data_digest", "split_digest", "labels", "recipe", "n_subjects")
@@ -23,7 +23,7 @@ _RECORDED = ("recipe", "n_subjects", "precision", "unlabelled")
 
 def setting_of(run: TrainedRun) -> dict[str, Any]:
     """What runs of one pool share: all that decides what they learned but data, fold, seed and teacher."""
-    config = {name: value for name, value in identity(run.config).items() if name not in {"fold", "seed"}}
+    config = {name: value for name, value in run.identity.items() if name not in {"fold", "seed"}}
     return config | {name: run.get(name) for name in _RECORDED}
 
 
@@ -60,7 +60,7 @@ def teachers_setting(run: TrainedRun, teachers: Mapping[str, TrainedRun]) -> str
 
 def digest(setting: Mapping[str, Any]) -> str:
     """Eight hexadecimal digits that tell one setting from another."""
-    return run_key({"setting": setting})[:8]
+    return content_key(setting)[:8]
 
 
 def what_differs(settings: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -18,7 +18,7 @@ from kd_monai.report.tables import (
     interval,
     starred,
 )
-from kd_monai.runs.cost import MEMORY, MINUTES, SECONDS
+from kd_monai.runs.read import MEMORY, MINUTES, SECONDS
 
 PER_REGION = ("TC", "WT", "ET_present")
 

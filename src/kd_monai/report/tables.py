@@ -12,7 +12,7 @@ from kd_monai.report.arms import place
 from kd_monai.report.rows import ALL, ENDPOINT, widest
 from kd_monai.report.scores_text import TITLES
 from kd_monai.report.table import Table, noted_once
-from kd_monai.runs.cost import COSTS, MEMORY, MINUTES, SECONDS
+from kd_monai.runs.read import COSTS, MEMORY, MINUTES, SECONDS
 from kd_monai.task import REGIONS
 
 Row = Mapping[Hashable, Any]

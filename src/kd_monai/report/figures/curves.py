@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from kd_monai.report.arms import arms_of
 from kd_monai.report.comparable import Group
 from kd_monai.report.figures.canvas import BLACK, TITLES, legend, line_styles, panels, title
-from kd_monai.runs.curve import run_curve
+from kd_monai.runs.read import run_curve
 
 
 def curves_figure(group: Group, caption: str) -> Figure | None:
