@@ -36,9 +36,7 @@ def measure(given: Given) -> list[Row]:
         return CacheDataset(zoo.entries(entries), zoo.cached_transforms(), progress=False)
 
     check_same(cached(entries), theirs())
-    rounds = in_turn(
-        timed(lambda: cached(entries)), timed(theirs), rounds=given.pick(3, 1)
-    )
+    rounds = in_turn(timed(lambda: cached(entries)), timed(theirs), rounds=given.pick(3, 1))
     files = [Path(path).read_bytes() for entry in entries for path in [*entry["image"].values(), entry["label"]]]
     packed = [content for content in files if content[:2] == b"\x1f\x8b"]
     isal, zlib = (

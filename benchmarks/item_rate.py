@@ -15,8 +15,8 @@ from monai.data import CacheDataset, DataLoader, Dataset, MetaTensor
 from monai.transforms import Compose
 
 import zoo
+from kd_monai.config.overlays import STUDENT
 from kd_monai.task import MODALITIES
-from kd_monai.training.launch import STUDENT, train_files
 from question import Given, answer, contract, in_turn
 from row import Reach, Row, Side, faster
 from same_voxels import RULE, cached, check_same, subjects

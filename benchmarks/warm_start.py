@@ -39,9 +39,7 @@ def measure(given: Given) -> list[Row]:
         warm, read = run(entries, folder)
         other, _ = run(entries, folder)
         for index in range(len(entries)):
-            same = all(
-                torch.equal(plain[index][key], read[index][key]) for key in ("image", "label")
-            )
+            same = all(torch.equal(plain[index][key], read[index][key]) for key in ("image", "label"))
             contract(same, "the second run delivers the samples that no cache holds", index)
         after = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
         contract(after == files, "teacher and student share one cache: no file is added or rewritten", len(after))

@@ -20,17 +20,15 @@ from torch import nn
 
 from kd_monai import losses
 from kd_monai.handlers import PrepareBatch
-from kd_monai.losses import (
-    KL,
-    Consistency,
-    FeatureTerm,
-    Generalized,
-    MaskedKD,
-    SegmentationLoss,
-    SoftDiceBCE,
-    StandardizedKL,
-    latent_kl,
-)
+from kd_monai.losses import SegmentationLoss
+from kd_monai.losses.terms.features.feature_term import FeatureTerm
+from kd_monai.losses.terms.features.latent_kl import latent_kl
+from kd_monai.losses.terms.outputs.consistency import Consistency
+from kd_monai.losses.terms.outputs.generalized import Generalized
+from kd_monai.losses.terms.outputs.kl import KL
+from kd_monai.losses.terms.outputs.masked_kd import MaskedKD
+from kd_monai.losses.terms.outputs.soft_dice_bce import SoftDiceBCE
+from kd_monai.losses.terms.outputs.standardized_kl import StandardizedKL
 from kd_monai.metrics import RegionDice
 from kd_monai.networks import LabelsHead, RegionsHead
 from kd_monai.outputs import Batch, Outputs

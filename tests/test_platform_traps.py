@@ -26,7 +26,8 @@ from torch import nn
 
 from kd_monai.data import LabelToRegions, SeededDataset, collate
 from kd_monai.handlers import PrepareBatch, TeacherHandler
-from kd_monai.losses import DistillationLoss, SegmentationLoss, SoftDiceBCE
+from kd_monai.losses import DistillationLoss, SegmentationLoss
+from kd_monai.losses.terms.outputs.soft_dice_bce import SoftDiceBCE
 from kd_monai.networks import RegionsHead
 from kd_monai.networks.inferers import AutocastInferer
 from kd_monai.task import LABEL_CONVENTIONS, REGIONS

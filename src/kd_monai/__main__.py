@@ -151,7 +151,7 @@ def _study(command: Command) -> int:
 def _evaluate(command: Command) -> int:
     from pickle import UnpicklingError
 
-    from kd_monai.export.run_bundle import finished_runs
+    from kd_monai.export.bundle import finished_runs
     from kd_monai.report.short import NOTHING, side_by_side
     from kd_monai.training.score import score
 
@@ -220,8 +220,8 @@ def _unpack(command: Command) -> None:
 
 
 def _predict(command: Command) -> None:
+    from kd_monai.export.bundle import bundle_of
     from kd_monai.export.predict import predict
-    from kd_monai.export.run_bundle import bundle_of
 
     run, bundle = command["RUN"], command["BUNDLE"]
     if bool(run) == bool(bundle) or not command["INPUT"]:

@@ -31,9 +31,8 @@ def out(tmp_path: Path) -> Path:
         run.mkdir()
         (run / "run.json").write_text('{"status": "FINISHED"}')
         (run / "cases.csv").touch()
-        (run / "durations.json").write_text(json.dumps({"training": 100, "scoring": 20, "set-up": 10, "wall": 130}))
+        (run / "durations.json").write_text(json.dumps({"training": 300, "scoring": 60, "set-up": 30, "wall": 400}))
         shutil.copy(STUDENT / "configs" / "train.yaml", run / "config.yaml")
-    (tmp_path / "demo.json").write_text(json.dumps({"runs": RUNS, "durations": {"comparison": 9, "wall": 10}}))
     return tmp_path
 
 

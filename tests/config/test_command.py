@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from kd_monai.config.command import run_command
-from kd_monai.data import DataError
+from kd_monai.config.errors import run_command
 from kd_monai.errors import UserError
+from kd_monai.errors import UserError as DataError
 from kd_monai.handlers import NaNLossError
 
 

@@ -11,9 +11,8 @@ import torch
 from kd_monai.data.cropped_volume import CroppedVolume, box_of, slices
 from small_cases import write_brats, write_case
 
-from kd_monai.data import DataError, Datalist, WithUnlabelled, cache_dataset, cached_transforms
 from kd_monai.data.entries import Entry
-from kd_monai.errors import UserError
+from kd_monai.errors import Datalist, UserError, WithUnlabelled, cache_dataset, cached_transforms
 
 
 def names(entries: list[Entry]) -> set[str]:

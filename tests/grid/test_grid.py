@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 import yaml
-from kd_monai.errors import UserError
+from kd_monai.grid.cells import Cell, plan
+from kd_monai.grid.grid import Grid, read_grid
+from kd_monai.training.grid_data import read_data
 from small_run import datalist
 from tiny import pipeline
 
 from kd_monai.config.variables import overrides_of, read_variables
-from kd_monai.grid.cells import Cell, plan
-from kd_monai.grid.grid import Grid, read_grid
-from kd_monai.training.grid_data import read_data
+from kd_monai.errors import UserError
 
 
 def grid(*arguments: str) -> Grid:

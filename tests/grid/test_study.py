@@ -19,11 +19,11 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from kd_monai.report.compare import compare
 from tiny import PIPELINES, TINY, coarse, pipeline
 
 from kd_monai.export import bundle as export
 from kd_monai.report import report as module
-from kd_monai.report.compare import compare
 from kd_monai.report.report import report
 from kd_monai.runs.read import COSTS
 

@@ -8,9 +8,10 @@ from monai.engines.utils import IterationEvents
 from teacher_setup import MODALITIES, ROI, Setup, kdnet_terms, network, with_openvino
 from torch import nn
 
-from kd_monai.handlers import TeacherHandler, build_terms
+from kd_monai.handlers import TeacherHandler
 from kd_monai.handlers.route import by_teacher, numbers_of
-from kd_monai.losses import DistillationLoss, LatentKL, SegmentationLoss
+from kd_monai.losses import DistillationLoss, SegmentationLoss, build_terms
+from kd_monai.losses.terms.features.latent_kl import LatentKL
 from kd_monai.networks import RegionsHead
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 import re
-from types import SimpleNamespace
-from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -18,17 +16,14 @@ from scipy.special import expit
 from teacher_setup import MODALITIES, ROI, Setup, kdnet_terms, network, with_openvino
 from torch import nn
 
-from kd_monai.handlers import FrozenTeacher, NaNLossError, TeacherHandler
-from kd_monai.losses import DistillationLoss, LatentKL, SegmentationLoss, SoftDiceBCE
+from kd_monai.handlers import NaNLossError, TeacherHandler
+from kd_monai.losses import DistillationLoss, SegmentationLoss
 from kd_monai.losses.terms.critics.critic import Critics
-from kd_monai.networks import (
-    GraphedForward,
-    LabelsHead,
-    MeanNetwork,
-    OpenVINOForward,
-    RegionsHead,
-)
+from kd_monai.losses.terms.features.latent_kl import LatentKL
+from kd_monai.losses.terms.outputs.soft_dice_bce import SoftDiceBCE
+from kd_monai.networks import LabelsHead, MeanNetwork, RegionsHead
 from kd_monai.networks.inferers import AutocastInferer
+from kd_monai.networks.runtimes.openvino_forward import OpenVINOForward
 
 
 @pytest.fixture
@@ -42,13 +37,6 @@ def test_student_learns_and_teacher_stays_as_it_was(kdnet: Setup) -> None:
     assert all(torch.equal(value, before[0][name]) for name, value in kdnet.teacher.state_dict().items())
     assert any(not torch.equal(value, before[1][name]) for name, value in kdnet.student.state_dict().items())
     assert all(parameter.grad is None for parameter in kdnet.teacher.parameters())
-
-
-def test_teacher_is_in_eval_mode_whatever_train_says() -> None:
-    frozen = FrozenTeacher(nn.Sequential(nn.Dropout(0.5), nn.BatchNorm3d(1)))
-    frozen.train()
-    assert not any(module.training for module in frozen.modules())
-    assert not any(parameter.requires_grad for parameter in frozen.parameters())
 
 
 def test_teacher_and_student_see_the_same_patch(kdnet: Setup) -> None:
@@ -360,7 +348,7 @@ def test_auto_falls_back_on_torch_and_says_why(
     setup.trainer.run()
     assert setup.trainer.state.iteration == 1
     assert setup.trainer.state.facts == {"teacher_runtime": "torch", "teacher_precision": "fp32"}
-    own = [record for record in caplog.records if record.name == "kd_monai.handlers.teacher"]
+    own = [record for record in caplog.records if record.name == "kd_monai.networks.runtimes.frozen"]
     (warning,) = [record.getMessage() for record in own if record.levelname == "WARNING"]
     assert re.search("teacher runs through torch.*" + reason, warning, re.DOTALL)
 
@@ -373,32 +361,6 @@ def test_openvino_that_was_asked_for_is_refused_with_cause_and_remedy(
 ) -> None:
     with pytest.raises(ValueError, match="(?s)" + reason + r".*Set `teacher_runtime: torch`, or `auto`"):
         refused(reason, "openvino", monkeypatch).trainer.run()
-
-
-@pytest.mark.usefixtures("no_step")
-def test_a_cuda_graph_that_was_asked_for_on_a_cpu_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"cuda_graph.*type cuda; this training is on cpu.*or `auto`"):
-        with_runtime("cuda_graph").trainer.run()
-
-
-@pytest.mark.usefixtures("no_step")
-def test_a_graph_that_cannot_be_recorded_ends_the_training_with_cause_and_remedy(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """As on a GPU, of a network that no graph can hold."""
-    setup = with_runtime("cuda_graph")
-    monkeypatch.setattr(setup.handler, "_wish", lambda engine: "cuda_graph")
-    monkeypatch.setattr(GraphedForward, "_record", raising := Mock(side_effect=RuntimeError("while capturing")))
-    with pytest.raises(ValueError, match=r"cuda_graph.*while capturing\nSet `teacher_runtime: torch`"):
-        setup.trainer.run()
-    assert raising.call_count == 1
-
-
-@pytest.mark.parametrize("device", ["cuda:1", "mps"])
-def test_auto_takes_torch_on_a_gpu(device: str) -> None:
-    setup = with_runtime("auto")
-    state = SimpleNamespace(device=torch.device(device), max_epochs=1, epoch_length=1000)
-    assert setup.handler._wish(SimpleNamespace(state=state)) == "torch"  # type: ignore[arg-type]
 
 
 def test_an_unknown_runtime_is_refused() -> None:

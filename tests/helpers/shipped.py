@@ -7,7 +7,7 @@ from typing import Any
 from monai.bundle import ConfigParser
 from monai.transforms import Compose
 
-from kd_monai.training.launch import SHARED, STUDENT, bundle_scripts, inference_files, train_files
+from kd_monai.config.overlays import STUDENT
 
 
 def shipped(name: str, **overrides: Any) -> Any:

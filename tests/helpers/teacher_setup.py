@@ -9,12 +9,10 @@ from monai.networks.nets import BasicUNet
 from torch import nn
 
 from kd_monai.handlers import EpochSeedHandler, PrepareBatch, RaiseOnNaN, TeacherHandler
-from kd_monai.handlers.dry_run import dry_run
-from kd_monai.losses import DistillationLoss, LatentKL, SegmentationLoss, SoftDiceBCE
-from kd_monai.networks import (
-    RegionsHead,
-    openvino_is_installed,
-)
+from kd_monai.losses import DistillationLoss, SegmentationLoss, dry_run
+from kd_monai.losses.terms.features.latent_kl import LatentKL
+from kd_monai.losses.terms.outputs.soft_dice_bce import SoftDiceBCE
+from kd_monai.networks import RegionsHead, openvino_is_installed
 from kd_monai.networks.inferers import AutocastInferer
 
 with_openvino = pytest.mark.skipif(not openvino_is_installed(), reason="the extra [fast] is not installed")

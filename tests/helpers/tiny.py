@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from kd_monai.__main__ import main
-from kd_monai.config.overlays import BUNDLES, STUDENT, TEACHER
+from kd_monai.config.overlays import BUNDLES, STUDENT, TEACHER, train_files
 from kd_monai.config.plan import Plan
 from kd_monai.training import workflow
 from kd_monai.training.score import evaluate
@@ -79,7 +79,7 @@ def command(verb: str, line: list[str]) -> int:
 def train(bundle: Path, overlays: Sequence[Path], overrides: Mapping[str, Any]) -> SimpleNamespace:
     """Train what a bundle and overlays say; `path` is the run folder, `model` its weights."""
     role = "teacher" if bundle == TEACHER else "student"
-    path = workflow.train(Plan.read(role, bundle, [bundle / "configs" / "train.yaml", *overlays], overrides))
+    path = workflow.train(Plan.read(role, bundle, [*train_files(bundle), *overlays], overrides))
     return SimpleNamespace(path=path, model=path / "model.pt", record=json.loads((path / "run.json").read_text()))
 
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from kd_monai.losses import DistillationLoss, SegmentationLoss, SoftDiceBCE
+from kd_monai.losses import DistillationLoss, SegmentationLoss
+from kd_monai.losses.terms.outputs.soft_dice_bce import SoftDiceBCE
 from kd_monai.networks import LabelsHead, RegionsHead
 from kd_monai.outputs import Batch, Outputs
 

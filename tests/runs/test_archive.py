@@ -16,7 +16,6 @@ import pytest
 from fake_runs import write_run
 from mlflow import MlflowClient
 
-from kd_monai.export.bundle import finished_runs
 from kd_monai.errors import UserError
 from kd_monai.report import report as module
 from kd_monai.report.report import report

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 from fake_runs import write_run
-
 from kd_monai.report.beside import beside
 from kd_monai.report.compare import compare
+
 from kd_monai.report.report import report
 from kd_monai.report.selection import selection
 from kd_monai.runs.read import EvaluatedRun, find_runs, without_superseded

@@ -121,7 +121,7 @@ def test_a_student_learns_from_several_teachers(settings: dict[str, Any], teache
     named = ",".join(str(run.path) for run in teachers)
     with pytest.raises(ValueError, match=r"layers of one teacher; got 2 teachers and layers \['down_4'\]"):
         train(STUDENT, [], {**settings, "teacher": named})
-    outputs_alone = {"terms": {"kd": {"weight": 0.75, "term": {"_target_": "kd_monai.losses.SoftDiceBCE"}}}}
+    outputs_alone = {"terms": {"kd": {"weight": 0.75, "term": {"_target_": "kd_monai.losses.terms.outputs.kl.KL"}}}}
     student = train(STUDENT, [], {**settings, **outputs_alone, "teacher": named})
     record = json.loads((student.path / "run.json").read_text())
     assert record["status"] == "FINISHED"

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from kd_monai.data.crop_volume import VolumeCropper
 from monai.engines.utils import IterationEvents
 from small_run import datalist, run_folder
 from small_volumes import once, short, write_volumes
@@ -18,7 +19,6 @@ from torch import nn
 
 from kd_monai.config.overlays import STUDENT, TEACHER, overlay
 from kd_monai.data import Unlabelled
-from kd_monai.data.crop_volume import VolumeCropper
 from kd_monai.handlers import ProgressHandler, TeacherHandler
 from kd_monai.networks import LabelsHead, RegionsHead
 from kd_monai.teachers import pseudo_labels as module
@@ -207,7 +207,7 @@ def test_patches_of_unlabelled_subjects_are_drawn_where_the_teacher_sees_tumour(
     network = {"network_def": {"_target_": "monai.networks.nets.SegResNet", "spatial_dims": 3, "init_filters": 2,
                "in_channels": "$len(@modalities)", "out_channels": 3, "norm": ["group", {"num_groups": 1}],
                "blocks_down": [1], "blocks_up": []}}  # fmt: skip
-    kd = {"terms": {"kd": {"weight": 1.0, "term": {"_target_": "kd_monai.losses.SoftDiceBCE"}}}}
+    kd = {"terms": {"kd": {"weight": 1.0, "term": {"_target_": "kd_monai.losses.terms.outputs.kl.KL"}}}}
     teacher = train(TEACHER, [], {**settings, "unlabelled": None, "steps_per_epoch": 2, **network})
 
     def one_voxel(image: torch.Tensor, *_: Any) -> Any:

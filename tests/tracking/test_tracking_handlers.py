@@ -79,7 +79,7 @@ def test_the_learning_rate_is_the_one_the_epoch_was_trained_with() -> None:
 
 @pytest.mark.parametrize("memory_format", ["channels_last", "contiguous"])
 def test_what_settings_came_to_is_told_behind_every_handler_of_the_start(memory_format: Any) -> None:
-    network = lay_out(torch.nn.Conv3d(2, 2, 3), "cpu", "fp32", [32, 32, 32], memory_format)
+    network = lay_out(torch.nn.Conv3d(2, 2, 3), "cpu", memory_format)
     notebook = Notebook()
     engine = trainer(notebook, network=network)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from kd_monai.grid.grid import read_grid
+from kd_monai.training.grid_data import read_data
 
 from kd_monai.config.variables import read_variables
 from kd_monai.errors import UserError
-from kd_monai.grid.grid import read_grid
 from kd_monai.training import roles
-from kd_monai.training.grid_data import read_data
 
 
 def test_unlabelled_patients_of_the_fold_are_refused(phantom: Path, line: list[str]) -> None:

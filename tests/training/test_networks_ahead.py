@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from kd_monai.grid.grid import read_grid
+from kd_monai.training.grid_data import check_grid
 from kd_monai.training.networks_ahead import check_networks
 from kd_monai.training.roles import networks_of
 from monai.networks.nets import BasicUNet
@@ -15,9 +17,7 @@ from tiny import pipeline
 
 from kd_monai.config.overlays import STUDENT
 from kd_monai.config.variables import read_variables
-from kd_monai.grid.grid import read_grid
 from kd_monai.training import roles
-from kd_monai.training.grid_data import check_grid
 
 ADAPTER = ["--set", "terms#latent_kl#term#adapter=true"]
 REFUSED = {
@@ -118,7 +118,11 @@ def test_what_goes_together_is_left_alone(line: list[str]) -> None:
 
 
 def test_a_method_of_the_users_is_looked_at(line: list[str], tmp_path: Path) -> None:
-    term = {"_target_": "kd_monai.losses.Content", "teacher_layer": "down_4", "student_layer": "down_3"}
+    term = {
+        "_target_": "kd_monai.losses.terms.features.content.Content",
+        "teacher_layer": "down_4",
+        "student_layer": "down_3",
+    }
     mine = tmp_path / "mine.yaml"
     mine.write_text(yaml.safe_dump({"method": "mine", "terms": {"content": {"weight": 1.0, "term": term}}}))
     for method in (str(mine), f"hinton,{mine}"):

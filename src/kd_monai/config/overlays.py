@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,36 @@ STUDENT = BUNDLES / "brats_monomodal_student"
 SHARED = BUNDLES / "shared"
 REPLACED = ("terms", "taps")
 """Sections that an overlay states whole: a method's terms are its terms, not additions to those of another."""
+
+
+def train_files(bundle: Path) -> list[Path]:
+    """What every training of a bundle stacks, overlays apart."""
+    return [SHARED / "preprocessing.yaml", SHARED / "train.yaml", bundle / "configs" / "train.yaml"]
+
+
+def inference_files(bundle: Path) -> list[Path]:
+    """What predicts: the one file of an exported bundle, or of a bundle here what an export joins."""
+    file = bundle / "configs" / "inference.yaml"
+    return (
+        [file] if (bundle / "scripts").is_dir() else [SHARED / "preprocessing.yaml", SHARED / "prediction.yaml", file]
+    )
+
+
+@contextmanager
+def bundle_scripts(folder: Path) -> Iterator[None]:
+    """Let ``scripts`` be those of this folder meanwhile: MONAI does so in `run` alone, and for one bundle a process."""
+    _forget_scripts()
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+        _forget_scripts()
+
+
+def _forget_scripts() -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "scripts"]:
+        del sys.modules[name]
 
 
 def overlay(bundle: Path, kind: str, name: str) -> Path:

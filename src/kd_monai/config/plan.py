@@ -16,7 +16,7 @@ import yaml
 from monai.bundle import ConfigParser
 from monai.bundle.scripts import update_kwargs
 
-from kd_monai.config.overlays import STUDENT, TEACHER, overlay, stacked
+from kd_monai.config.overlays import SHARED, STUDENT, TEACHER, overlay, stacked, train_files
 from kd_monai.config.variables import Command, nearest, of_verb
 from kd_monai.errors import UserError
 
@@ -141,11 +141,12 @@ def read_plans(command: Command, role: str) -> Plans:
 def _base(bundle: Path, role: str, command: Command, network: str | None, method: str = "") -> Plan:
     """Files of a role. A file of the user's names its runs, or they would be filed under the bundle's own name."""
     processes = command.values.get("GPUS") or 1
-    files = [bundle / "configs" / "train.yaml", overlay(bundle, "recipe", command["RECIPE"])]
+    recipe = overlay(bundle, "recipe", command["RECIPE"])
+    files = [*train_files(bundle), recipe]
     files += [overlay(bundle, "network", network)] if network else []
     files += [overlay(bundle, "method", method)] if method else []
-    names = {"recipe": files[1].stem} | ({"method": files[-1].stem} if method else {})
-    files += [bundle / "configs" / "multi_gpu_train.yaml"] if processes > 1 else []
+    names = {"recipe": recipe.stem} | ({"method": files[-1].stem} if method else {})
+    files += [SHARED / "multi_gpu_train.yaml"] if processes > 1 else []
     return replace(Plan.read(role, bundle, files, names), processes=processes)
 
 
@@ -226,7 +227,7 @@ def command_line_plan() -> Plan:
     def run(**words: Any) -> None:
         arguments.update(words)
 
-    if sys.argv[1:2] != ["run"] or "monai" not in sys.argv[0]:
+    if Path(sys.argv[0]).parts[-3:] != ("monai", "bundle", "__main__.py") or sys.argv[1:2] != ["run"]:
         raise UserError(
             "A run is identified by its configuration. Train with make, with `python -m kd_monai`, or with "
             f"`python -m monai.bundle run`; this process is {sys.argv[0]}."

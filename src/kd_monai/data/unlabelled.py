@@ -5,14 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch.utils.data import Dataset
 
 from kd_monai.data.checks.digest import data_digest, file_contents
 from kd_monai.data.checks.files import check_files
-from kd_monai.data.cropped_volume import CroppedVolume
 from kd_monai.data.entries import Entry, data_error
 from kd_monai.data.layouts.any_layout import read_source
 from kd_monai.errors import UserError

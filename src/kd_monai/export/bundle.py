@@ -15,11 +15,11 @@ import yaml
 from monai.bundle import ConfigParser
 from torch import nn
 
+from kd_monai.config.overlays import STUDENT, TEACHER
 from kd_monai.errors import UserError
 from kd_monai.export.metadata import metadata_of
 from kd_monai.export.openvino import openvino_model
 from kd_monai.networks.runtimes.openvino_forward import openvino_is_installed
-from kd_monai.training.launch import SHARED, STUDENT, TEACHER
 
 logger = logging.getLogger(__name__)
 

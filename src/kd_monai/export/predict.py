@@ -11,7 +11,6 @@ from monai.bundle import ConfigWorkflow
 from kd_monai.errors import UserError
 from kd_monai.export.openvino import openvino_model
 from kd_monai.task import LABEL_CONVENTIONS
-from kd_monai.training.launch import bundle_scripts
 
 
 def predict(

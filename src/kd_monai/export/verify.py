@@ -14,7 +14,6 @@ from monai.bundle import ConfigParser, ConfigWorkflow, ckpt_export, verify_metad
 
 from kd_monai.errors import UserError
 from kd_monai.runs.folder import RunFolder
-from kd_monai.training.launch import SHARED, bundle_scripts, inference_files
 
 logger = logging.getLogger(__name__)
 

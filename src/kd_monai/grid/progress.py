@@ -30,9 +30,7 @@ def seconds_left(
     if not took:
         return None
     any_kind = mean(took.values())
-    needs = {
-        job.id: max(0.0, took.get(job.kind.name, any_kind) - running.get(job.id, 0.0)) for job in open_jobs
-    }
+    needs = {job.id: max(0.0, took.get(job.kind.name, any_kind) - running.get(job.id, 0.0)) for job in open_jobs}
     longest = max(needs.values(), default=0.0)
     return max(longest, sum(needs.values()) / max(1, min(jobs, len(needs))))
 

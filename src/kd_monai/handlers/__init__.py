@@ -1,7 +1,11 @@
-"""What happens at an engine's event."""
+"""What happens at an engine's event: seeds, checkpoints, the teacher, pictures, scores; a class each, attached by YAML.
+
+A handler is what (`__init__`), when (`attach`) and do (`__call__`). Nothing here reads a configuration, a data set's
+folder or a run's record.
+"""
 
 from kd_monai.handlers.best_model import BestModelHandler
-from kd_monai.handlers.case_scores import CaseScoresHandler
+from kd_monai.handlers.case_scores import CaseScoresHandler, ThresholdHandler
 from kd_monai.handlers.checkpoint import ResumeHandler, file_digest, save_atomically
 from kd_monai.handlers.epoch_seed import EpochSeedHandler
 from kd_monai.handlers.nan_stop import NaNLossError, RaiseOnNaN
@@ -9,15 +13,12 @@ from kd_monai.handlers.overlay import OverlayHandler
 from kd_monai.handlers.prepare import PrepareBatch, select_channels
 from kd_monai.handlers.progress import ProgressHandler
 from kd_monai.handlers.schedule import ScheduleMetric, validation_interval
-from kd_monai.handlers.teacher import FrozenTeacher, TeacherHandler
-from kd_monai.handlers.terms import build_terms
-from kd_monai.handlers.thresholds import ThresholdHandler
+from kd_monai.handlers.teacher import TeacherHandler
 
 __all__ = [
     "BestModelHandler",
     "CaseScoresHandler",
     "EpochSeedHandler",
-    "FrozenTeacher",
     "NaNLossError",
     "OverlayHandler",
     "PrepareBatch",
@@ -27,7 +28,6 @@ __all__ = [
     "ScheduleMetric",
     "TeacherHandler",
     "ThresholdHandler",
-    "build_terms",
     "file_digest",
     "save_atomically",
     "select_channels",

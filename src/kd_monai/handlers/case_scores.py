@@ -1,4 +1,4 @@
-"""Scores of every test case, on the grid the case came in."""
+"""What is asked of every case on the grid it came in: its scores, or a threshold of its probabilities."""
 
 from __future__ import annotations
 
@@ -7,12 +7,79 @@ from typing import Any
 
 import torch
 from ignite.engine import Engine, Events
+from monai.transforms import LoadImage
 from torch import Tensor
 
-from kd_monai.handlers.native_reference import NativeReference
+from kd_monai.errors import UserError
 from kd_monai.metrics import ThresholdChoice, calibration, case_row, region_scores
 from kd_monai.networks import compose_label_map, regions_of
 from kd_monai.task import REGIONS, LabelConvention
+
+
+class NativeReference:
+    """Reads the region masks of a case when asked for.
+
+    Args:
+        entries: ``{"subject", "label": path, ...}``.
+        convention: how the files count their labels.
+    """
+
+    def __init__(self, entries: Sequence[Mapping[str, Any]], convention: LabelConvention) -> None:
+        self.entries = {entry["subject"]: entry for entry in entries}
+        self.convention = convention
+        self._load = LoadImage(image_only=True)
+
+    def __call__(self, subject: str, shape: Sequence[int]) -> tuple[Tensor, list[float]]:
+        """Masks bool ``3 H W D`` (TC, WT, ET) and the voxel sides in mm.
+
+        Args:
+            subject: of one of the entries.
+            shape: ``(H, W, D)`` of the prediction.
+
+        Raises:
+            UserError: prediction and reference have different grids.
+        """
+        reference = self._load(self.entries[subject]["label"])
+        if tuple(shape) != tuple(reference.shape):
+            raise UserError(
+                f"A case is scored on its native grid {tuple(reference.shape)}; the prediction of {subject} has "
+                f"{tuple(shape)}. Invert the preprocessing first (Invertd)."
+            )
+        values = self.convention.regions
+        masks = torch.stack([torch.isin(reference.as_tensor(), torch.tensor(values[region])) for region in REGIONS])
+        return masks, reference.pixdim.tolist()
+
+
+class ThresholdHandler:
+    """Show every case of a validation to a `ThresholdChoice`.
+
+    Reads the evaluator's decollated ``probabilities``, ``3 H W D`` (TC, WT, ET) on the native grid.
+
+    Args:
+        entries: the validation entries, ``{"subject", "label", ...}``.
+        convention: how the references count their labels.
+        choice: what chooses.
+    """
+
+    def __init__(
+        self, entries: Sequence[Mapping[str, Any]], convention: LabelConvention, choice: ThresholdChoice
+    ) -> None:
+        self.reference, self.choice = NativeReference(entries, convention), choice
+
+    def attach(self, engine: Engine) -> None:
+        """Register at ITERATION_COMPLETED, after postprocessing."""
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        """Show every item of the batch.
+
+        Raises:
+            UserError: prediction and reference have different grids.
+        """
+        for item, output in zip(engine.state.batch, engine.state.output, strict=True):
+            probabilities = torch.as_tensor(output["probabilities"]).cpu()
+            label, _ = self.reference(item["subject"], probabilities.shape[1:])
+            self.choice.add(probabilities, label)
 
 
 class CaseScoresHandler:
@@ -51,7 +118,7 @@ class CaseScoresHandler:
         """Score every item of the batch.
 
         Raises:
-            ValueError: prediction and reference have different grids.
+            UserError: prediction and reference have different grids.
         """
         for item, output in zip(engine.state.batch, engine.state.output, strict=True):
             subject = item["subject"]

@@ -63,7 +63,7 @@ class ResumeHandler:
         """Save this epoch, then drop all but it and the one before it."""
         if idist.get_rank() > 0:
             return
-        content = {name: thing.state_dict() for name, thing in self.objects.items()}
+        content = {name: resumed.state_dict() for name, resumed in self.objects.items()}
         content["engine"] = {"epoch": engine.state.epoch, "iteration": engine.state.iteration}
         temporary = self.folder / "new.pt"
         save_atomically(content, temporary)
@@ -85,8 +85,8 @@ class ResumeHandler:
                 )
                 continue
             content = torch.load(path, map_location="cpu", weights_only=True)
-            for name, thing in self.objects.items():
-                thing.load_state_dict(content[name])
+            for name, resumed in self.objects.items():
+                resumed.load_state_dict(content[name])
             engine.state.epoch = self.resumed_epoch = content["engine"]["epoch"]
             engine.state.iteration = content["engine"]["iteration"]
             logger.info("Continuing after epoch %d of %s.", engine.state.epoch, path)

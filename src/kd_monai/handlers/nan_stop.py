@@ -6,8 +6,10 @@ import torch
 from ignite.engine import Engine
 from monai.engines.utils import IterationEvents
 
+from kd_monai.errors import UserError
 
-class NaNLossError(RuntimeError):
+
+class NaNLossError(UserError):
     """The training loss became NaN or infinite."""
 
 

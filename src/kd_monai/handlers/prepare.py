@@ -7,16 +7,18 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from kd_monai.errors import UserError
+
 
 def select_channels(image: Tensor, modalities: Sequence[str], wanted: Sequence[str]) -> Tensor:
     """The wanted modalities of an image ``B M H W D`` whose channels are `modalities`, in the wanted order.
 
     Raises:
-        ValueError: a wanted modality is not in the image.
+        UserError: a wanted modality is not in the image.
     """
     missing = [name for name in wanted if name not in modalities]
     if missing:
-        raise ValueError(
+        raise UserError(
             f"A network reads modalities of the batch only; got {missing}, the batch has {list(modalities)}."
         )
     if list(wanted) == list(modalities):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Literal, get_args
 
 import torch
@@ -14,39 +13,14 @@ from monai.inferers import Inferer
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from kd_monai.errors import UserError
 from kd_monai.handlers.prepare import select_channels
 from kd_monai.handlers.route import Forward, by_teacher, numbers_of
 from kd_monai.losses import DistillationLoss
-from kd_monai.networks import FeatureTaps, GraphedForward, OpenVINOForward, openvino_is_installed
-from kd_monai.outputs import Batch, Head, Outputs
+from kd_monai.networks.runtimes.frozen import FrozenNetwork, Runtime, TorchForward, openvino_forwards, wished_runtime
+from kd_monai.outputs import Batch, FeatureTaps, Head, Outputs
 
 logger = logging.getLogger(__name__)
-
-Runtime = Literal["auto", "torch", "openvino", "cuda_graph"]
-FORWARDS: dict[str, tuple[type[OpenVINOForward] | type[GraphedForward], str]] = {
-    "openvino": (OpenVINOForward, "cpu"),
-    "cuda_graph": (GraphedForward, "cuda"),
-}
-"""What runs a teacher in another way than torch's own, and the type of device that it is for."""
-PAYS_AFTER_STEPS = 200
-"""Steps that save, at some 35 ms each, several times the 1.5 s in which OpenVINO compiles the teacher."""
-
-
-class FrozenTeacher(nn.Module):
-    """A network in eval mode whatever `train()` says, without gradients."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network.requires_grad_(False)
-        self.train(False)
-
-    def train(self, mode: bool = True) -> FrozenTeacher:
-        """Stay in eval mode."""
-        return super().train(False)
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Logits ``B C H W D``."""
-        return self.network(image)
 
 
 class TeacherHandler:
@@ -72,21 +46,19 @@ class TeacherHandler:
         inferer: torch's forward pass, with its precision.
         roi_size: patch in voxels, on which another runtime than torch's is held against torch.
         precision: of the teacher, `bf16` or `fp32`, resolved; torch's is the inferer's, which must be the same.
-        runtime: `openvino` runs the teacher two to five times faster on a CPU, `cuda_graph` starts its kernels as one
-            on a GPU and keeps memory for them (`GraphedForward`); to rounding, which one random patch is held to at
-            STARTED (their `check`). `auto` takes the first on a CPU where it is installed (extra ``[fast]``) for
-            `PAYS_AFTER_STEPS` or more a teacher, and falls back on torch where it fails.
+        runtime: what runs the teacher; `openvino` takes two to five times less on a CPU, to rounding, which one random
+            patch is held to at STARTED. `auto` takes it where it pays (`wished_runtime`) and falls back on torch.
         route: subject -> number of its teacher, of cross-fitted ones.
 
     Raises:
-        ValueError: an unknown runtime, or a ModuleList without a route.
+        UserError: an unknown runtime, or a ModuleList without a route.
 
     Raises (at STARTED):
-        ValueError: a tapped layer is missing, a feature term was given several teachers, or the runtime that was asked
-            for is for another device, is not installed, cannot run the teacher, or computes something else than torch.
+        UserError: a tapped layer is missing, a feature term was given several teachers, or the runtime that was asked
+            for is for another device, not installed, or computes something else than torch.
 
     Raises (in the first step):
-        ValueError: a term refuses the two networks (heads, shapes of layers).
+        UserError: a term refuses the two networks (heads, shapes of layers).
         RuntimeError: a learned term was never built.
     """
 
@@ -106,22 +78,23 @@ class TeacherHandler:
         route: Mapping[str, int] | None = None,
     ) -> None:
         if runtime not in get_args(Runtime):
-            raise ValueError(f"`teacher_runtime` must be one of {list(get_args(Runtime))}; got {runtime!r}.")
+            raise UserError(f"`teacher_runtime` must be one of {list(get_args(Runtime))}; got {runtime!r}.")
         if isinstance(teacher, nn.ModuleList) and route is None:
-            raise ValueError(
+            raise UserError(
                 f"Cross-fitted teachers need a route, subject -> number of the teacher; got {len(teacher)} and none. "
                 "Take it from CrossFittedTeachers.route, or name one teacher."
             )
-        self.teachers = [FrozenTeacher(own) for own in (teacher if isinstance(teacher, nn.ModuleList) else [teacher])]
+        teachers = teacher if isinstance(teacher, nn.ModuleList) else [teacher]
+        self.teachers = [FrozenNetwork(network) for network in teachers]
         self.route = dict(route) if route is not None else None
         self.teacher_head, self.student_head, self.loss = teacher_head, student_head, loss
         self.modalities, self.teacher_modalities = list(modalities), list(teacher_modalities)
         self.student_modalities = list(student_modalities)
         self.inferer, self.roi_size = inferer, list(roi_size)
         self.precision, self.runtime = precision, runtime
-        self._forwards: list[Forward] = []
+        self._forwards: Sequence[Forward] = []
         self.student_taps = FeatureTaps(nn.Identity())  # until the networks are known
-        self.teacher_taps: list[FeatureTaps] = []
+        self._one_by_one = False
         self._teacher_outputs: Outputs | None = None
         self._fits = False
 
@@ -143,67 +116,25 @@ class TeacherHandler:
         of_teacher, of_student = self.loss.layers
         network = engine.network.module if isinstance(engine.network, DistributedDataParallel) else engine.network
         self.student_taps = FeatureTaps(network, of_student)
-        self.teacher_taps = [FeatureTaps(own.network, of_teacher) for own in self.teachers]
+        self._forwards = [TorchForward(frozen, of_teacher, self.inferer) for frozen in self.teachers]
         self._fits = False
-        wish = self._wish(engine)
-        compiled = self._checked(wish, engine, of_teacher) if wish != "torch" else []
-        self._forwards = compiled or [
-            partial(self._with_torch, own, taps) for own, taps in zip(self.teachers, self.teacher_taps, strict=True)
-        ]
-        runtime = wish if compiled else "torch"
+        steps = engine.state.max_epochs * engine.state.epoch_length // len(self.teachers)
+        runtime = wished_runtime(self.runtime, engine.state.device, steps)
+        if runtime == "openvino":
+            # a route takes one sample at a time, and batches that come from no loader have no size
+            samples = 1 if self.route is not None else getattr(engine.state.dataloader, "batch_size", None) or 1
+            shape = (samples, len(self.teacher_modalities), *self.roi_size)
+            required = self.runtime == "openvino"
+            compiled = openvino_forwards(self.teachers, of_teacher, self.precision, shape, required)
+            self._forwards, runtime = (compiled, runtime) if compiled else (self._forwards, "torch")
+        self._one_by_one = runtime == "openvino"  # compiled for a batch size: with passes of one sample, once a teacher
         logger.info("The teacher runs through %s, %s", runtime, self.precision)
         engine.state.facts = {"teacher_runtime": runtime, "teacher_precision": self.precision}
-
-    def _wish(self, engine: Engine) -> str:
-        """The runtime that was asked for, or the one that pays where it works."""
-        kind = torch.device(engine.state.device).type
-        if self.runtime != "auto":
-            _, needed = FORWARDS.get(self.runtime, (None, kind))
-            if kind != needed:
-                raise ValueError(
-                    f"`teacher_runtime: {self.runtime}` runs the teacher on a device of type {needed}; this training "
-                    f"is on {engine.state.device}. Set `teacher_runtime: torch`, or `auto`."
-                )
-            return self.runtime
-        steps = engine.state.max_epochs * engine.state.epoch_length
-        pays = kind == "cpu" and openvino_is_installed() and steps >= PAYS_AFTER_STEPS * len(self.teachers)
-        return "openvino" if pays else "torch"
-
-    def _checked(self, runtime: str, engine: Engine, layers: Sequence[str]) -> list[Forward]:
-        """A pass for each teacher that gave torch's outputs of one patch; none where `auto` finds that one does not."""
-        # a route takes one sample at a time, and batches that come from no loader have no size
-        samples = 1 if self.route is not None else getattr(engine.state.dataloader, "batch_size", None) or 1
-        shape = (samples, len(self.teacher_modalities), *self.roi_size)
-        # the run's own numbers are not drawn
-        patch = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(engine.state.device)
-        try:
-            make, _ = FORWARDS[runtime]
-            forwards = [make(own.network, layers, self.precision) for own in self.teachers]
-            for forward in forwards:
-                forward.check(patch)
-        except Exception as error:  # whatever it is, torch needs none of it
-            cause = f"{type(error).__name__}: {error}"
-            if self.runtime == runtime:
-                raise ValueError(
-                    f"`teacher_runtime: {runtime}` needs a teacher that it runs as torch does; got {cause}\n"
-                    "Set `teacher_runtime: torch`, or `auto`."
-                ) from error
-            logger.warning("The teacher runs through torch, for %s does not run it as torch does: %s", runtime, cause)
-            return []
-        return [*forwards]
-
-    def _with_torch(self, network: nn.Module, taps: FeatureTaps, image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        taps.open()
-        with torch.no_grad():
-            logits = self.inferer(image, network)
-        return logits, taps.close()
 
     def _teach(self, image: Tensor, subjects: Sequence[str]) -> tuple[Tensor, dict[str, Tensor]]:
         if self.route is None:
             return self._forwards[0](image)
-        # compiled or recorded for a batch size: with passes of one sample, once a teacher
-        one_by_one = isinstance(self._forwards[0], (OpenVINOForward, GraphedForward))
-        return by_teacher(self._forwards, numbers_of(subjects, self.route), image, one_by_one)
+        return by_teacher(self._forwards, numbers_of(subjects, self.route), image, self._one_by_one)
 
     def __call__(self, engine: Engine) -> None:
         """Teacher's outputs of this batch; the image moves to the device once, for both networks."""
@@ -250,5 +181,3 @@ class TeacherHandler:
         self._teacher_outputs = None
         self.loss.clear()
         self.student_taps.close()
-        for taps in self.teacher_taps:
-            taps.close()

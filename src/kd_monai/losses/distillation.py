@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from kd_monai.errors import UserError
 from kd_monai.losses.terms.critics.critic import Critics
 from kd_monai.outputs import Batch, Outputs
 
@@ -35,7 +36,7 @@ class DistillationLoss(nn.Module):
         critics: of the terms; outside the parameters and the state_dict.
 
     Raises:
-        ValueError: an entry of `terms` has other keys, or a negative weight.
+        UserError: an entry of `terms` has other keys, or a negative weight.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class DistillationLoss(nn.Module):
         terms = terms or {}
         for name, entry in terms.items():
             if set(entry) != {"weight", "term"} or entry["weight"] < 0:
-                raise ValueError(
+                raise UserError(
                     f"A distillation term is {{weight: number >= 0, term: module}}; got {dict(entry)} for {name!r}."
                 )
         self.segmentation = segmentation
@@ -83,12 +84,12 @@ class DistillationLoss(nn.Module):
 
         Raises:
             RuntimeError: a learned term was never built.
-            ValueError: a term refuses.
+            UserError: a term refuses.
         """
         if self._unbuilt:
             raise RuntimeError(
                 f"Learned terms are built before the optimiser is made; {self._unbuilt} are not. "
-                "Call kd_monai.handlers.build_terms on the loss."
+                "Call kd_monai.losses.build_terms on the loss."
             )
         for term in self.terms.values():
             if hasattr(term, "check"):

@@ -1,22 +1,20 @@
-"""Heads, taps, means, layout, runtime and a network that MONAI lacks; the others are MONAI's, named by `_target_`."""
+"""How logits are read, where and how fast a network runs, and a network that MONAI lacks; all others are MONAI's.
+
+Nothing here knows a loss, a data set or an engine. `cpu/` and `runtimes/` hold what makes a network faster without
+changing what it computes, a file and a function each.
+"""
 
 from kd_monai.networks.cpu.layout import lay_out, resolved_memory_format
 from kd_monai.networks.heads import LabelsHead, RegionsHead, compose_label_map, head, regions_of
 from kd_monai.networks.mean import MeanNetwork
 from kd_monai.networks.multiresunet import MultiResUNet
-from kd_monai.networks.native_probabilities import native_probabilities
-from kd_monai.networks.rim import without_rim
-from kd_monai.networks.runtimes.graphed_forward import GraphedForward
-from kd_monai.networks.runtimes.openvino_forward import OpenVINOForward, openvino_is_installed
-from kd_monai.networks.taps import FeatureTaps
+from kd_monai.networks.postprocessing import native_probabilities, without_rim
+from kd_monai.networks.runtimes.openvino_forward import openvino_is_installed
 
 __all__ = [
-    "FeatureTaps",
-    "GraphedForward",
     "LabelsHead",
     "MeanNetwork",
     "MultiResUNet",
-    "OpenVINOForward",
     "RegionsHead",
     "compose_label_map",
     "head",

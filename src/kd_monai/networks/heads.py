@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from kd_monai.errors import UserError
 from kd_monai.task import OUTPUT_LABELS
 
 
@@ -102,9 +103,9 @@ def head(name: str) -> RegionsHead | LabelsHead:
     """The head of this name.
 
     Raises:
-        ValueError: the name is neither `regions` nor `labels`.
+        UserError: the name is neither `regions` nor `labels`.
     """
     for cls in (RegionsHead, LabelsHead):
         if cls.name == name:
             return cls()
-    raise ValueError(f"`head` must be 'regions' (sigmoid over TC, WT, ET) or 'labels' (softmax); got {name!r}.")
+    raise UserError(f"`head` must be 'regions' (sigmoid over TC, WT, ET) or 'labels' (softmax); got {name!r}.")

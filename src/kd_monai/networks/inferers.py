@@ -8,6 +8,8 @@ import torch
 from monai.inferers import SimpleInferer, SlidingWindowInferer
 from torch import Tensor, nn
 
+from kd_monai.errors import UserError
+
 Precision = Literal["auto", "bf16", "fp32"]
 
 
@@ -27,10 +29,10 @@ def resolved_precision(device: torch.device | str, precision: Precision = "auto"
     """What `precision` comes to on this device.
 
     Raises:
-        ValueError: an unknown precision.
+        UserError: an unknown precision.
     """
     if precision not in ("auto", "bf16", "fp32"):
-        raise ValueError(f"`precision` must be 'auto', 'bf16' or 'fp32'; got {precision!r}.")
+        raise UserError(f"`precision` must be 'auto', 'bf16' or 'fp32'; got {precision!r}.")
     return "bf16" if precision == "bf16" or (precision == "auto" and has_fast_bf16(device)) else "fp32"
 
 
@@ -42,7 +44,7 @@ def autocast(device: torch.device | str, precision: Precision = "auto") -> torch
         precision: `auto` takes bf16 where `has_fast_bf16`; bf16 has float32's range, so no gradient scaler is needed.
 
     Raises:
-        ValueError: an unknown precision.
+        UserError: an unknown precision.
     """
     enabled = resolved_precision(device, precision) == "bf16"
     return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=enabled)

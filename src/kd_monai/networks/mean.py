@@ -22,7 +22,7 @@ class MeanNetwork(nn.Module):
     def __init__(self, networks: Sequence[nn.Module], channels: Sequence[Sequence[int]], head: Head) -> None:
         super().__init__()
         self.networks = nn.ModuleList(networks)
-        self.channels = [list(own) for own in channels]
+        self.channels = [list(indices) for indices in channels]
         self.head = head
 
     def forward(self, image: Tensor) -> Tensor:
@@ -30,7 +30,7 @@ class MeanNetwork(nn.Module):
         return self.head.mean_logits(
             # views and one copy: an index would be sent to a GPU, which waits for it
             [
-                network(torch.cat([image[:, channel : channel + 1] for channel in own], dim=1))
-                for network, own in zip(self.networks, self.channels, strict=True)
+                network(torch.cat([image[:, channel : channel + 1] for channel in indices], dim=1))
+                for network, indices in zip(self.networks, self.channels, strict=True)
             ]
         )

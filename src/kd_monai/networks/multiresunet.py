@@ -8,6 +8,8 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from kd_monai.errors import UserError
+
 LEVELS = 5
 STRIDE = 2 ** (LEVELS - 1)
 
@@ -16,7 +18,7 @@ def multires_widths(filters: int, alpha: float = 1.67) -> tuple[int, int, int]:
     """Channels of a MultiRes block's three convolutions: W/6, W/3 and W/2, rounded down, of ``W = alpha * filters``.
 
     Raises:
-        ValueError: a convolution would have no channel.
+        UserError: a convolution would have no channel.
 
     Example:
         >>> multires_widths(32)
@@ -25,7 +27,7 @@ def multires_widths(filters: int, alpha: float = 1.67) -> tuple[int, int, int]:
     w = alpha * filters
     third, two_thirds, rest = int(w * 0.167), int(w * 0.333), int(w * 0.5)
     if third < 1:
-        raise ValueError(
+        raise UserError(
             f"A MultiRes block has a channel or more in its first convolution, int(0.167 * {alpha} * filters); got "
             f"{third} of {filters} filters. Take 4 filters (width) or more."
         )
@@ -82,8 +84,8 @@ class ResPath(nn.Module):
     def __init__(self, in_channels: int, filters: int, length: int) -> None:
         super().__init__()
         channels = [in_channels, *[filters] * (length - 1)]
-        self.convs = nn.ModuleList(ConvNorm(given, filters, 3) for given in channels)
-        self.shortcuts = nn.ModuleList(ConvNorm(given, filters, 1) for given in channels)
+        self.convs = nn.ModuleList(ConvNorm(count, filters, 3) for count in channels)
+        self.shortcuts = nn.ModuleList(ConvNorm(count, filters, 1) for count in channels)
         self.norms = nn.ModuleList(nn.InstanceNorm3d(filters, affine=True) for _ in channels)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -111,7 +113,7 @@ class MultiResUNet(nn.Module):
         alpha: W over F.
 
     Raises:
-        ValueError: so few filters that a convolution has none.
+        UserError: so few filters that a convolution has none.
 
     Source: Ibtehaz and Rahman, Neural Networks 121 (2020), and its code, of which nothing is copied.
     """
@@ -121,18 +123,18 @@ class MultiResUNet(nn.Module):
         widths = [filters * 2**level for level in range(LEVELS)]
         block = partial(MultiResBlock, alpha=alpha)
         channels, blocks, paths = in_channels, [], []
-        for level, own in enumerate(widths):
-            blocks.append(block(channels, own))
+        for level, width in enumerate(widths):
+            blocks.append(block(channels, width))
             channels = blocks[-1].out_channels
             if level < LEVELS - 1:
-                paths.append(ResPath(channels, own, LEVELS - 1 - level))
+                paths.append(ResPath(channels, width, LEVELS - 1 - level))
         *encoder, self.bottleneck = blocks
         self.encoder, self.paths = nn.ModuleList(encoder), nn.ModuleList(paths)
         self.pool = nn.MaxPool3d(2)
         ups, decoder = [], []
-        for own in reversed(widths[:-1]):
-            ups.append(nn.ConvTranspose3d(channels, own, 2, stride=2))
-            decoder.append(block(2 * own, own))
+        for width in reversed(widths[:-1]):
+            ups.append(nn.ConvTranspose3d(channels, width, 2, stride=2))
+            decoder.append(block(2 * width, width))
             channels = decoder[-1].out_channels
         self.ups, self.decoder = nn.ModuleList(ups), nn.ModuleList(decoder)
         self.logits = nn.Conv3d(channels, out_channels, 1)
@@ -141,7 +143,7 @@ class MultiResUNet(nn.Module):
         """Logits ``B C H W D`` of an image ``B M H W D``.
 
         Raises:
-            ValueError: a side is no multiple of 16, or all are under 32.
+            UserError: a side is no multiple of 16, or all are under 32.
         """
         if not torch.compiler.is_compiling() and not torch.jit.is_tracing():
             _check_sides(image.shape[2:])
@@ -158,7 +160,7 @@ class MultiResUNet(nn.Module):
 
 def _check_sides(sides: Sequence[int]) -> None:
     if any(side % STRIDE for side in sides) or max(sides) < 2 * STRIDE:
-        raise ValueError(
+        raise UserError(
             "MultiResUNet halves an image four times and normalises what is left: its sides are multiples of "
             f"{STRIDE}, one of them at least {2 * STRIDE}; got {tuple(sides)}. Set `roi_size` so."
         )

@@ -19,7 +19,7 @@ from kd_monai.config.variables import TABLE
 from kd_monai.data import Datalist
 from kd_monai.errors import UserError
 from kd_monai.handlers import build_terms
-from kd_monai.handlers.dry_run import dry_run
+from kd_monai.losses.build import dry_run
 from kd_monai.outputs import Head
 from kd_monai.task import parse_modalities
 from kd_monai.teachers.initial_weights import sliced_weights

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from kd_monai.config.errors import component_errors
+from kd_monai.config.overlays import SHARED, train_files
 from kd_monai.config.plan import Plan
-from kd_monai.export.bundle import export_bundle
-from kd_monai.export.run_bundle import bundle_of, finished_record, template_of
+from kd_monai.export.bundle import bundle_of, export_bundle, finished_record, template_of
 from kd_monai.phases import phase
 from kd_monai.tracking import add_durations
 from kd_monai.training.workflow import workflow_of
@@ -53,8 +53,8 @@ def score(folder: Path, overrides: Mapping[str, Any], force: bool = False) -> Pa
 
 @phase("scoring")
 def evaluate(bundle: Path, run_folder: Path, overrides: Mapping[str, Any]) -> None:
-    """Write ``cases.csv`` of a finished run: the bundle's ``evaluate.yaml`` over the run's own configuration."""
-    files = [bundle / "configs" / "train.yaml", run_folder / "config.yaml", bundle / "configs" / "evaluate.yaml"]
+    """Write ``cases.csv`` of a finished run: ``evaluate.yaml`` over the run's own configuration."""
+    files = [*train_files(bundle), run_folder / "config.yaml", SHARED / "evaluate.yaml"]
     plan = Plan.read("", bundle, files, {**overrides, "run_dir": str(run_folder)})
     workflow = workflow_of(plan, "infer")
     with component_errors():

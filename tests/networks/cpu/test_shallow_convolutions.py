@@ -55,7 +55,7 @@ def test_an_error_within_the_convolution_leaves_autocast_on() -> None:
 def test_a_network_that_is_laid_out_can_be_copied_and_keeps_its_keys() -> None:
     network = nn.Sequential(nn.Conv3d(2, 2, 3, padding=1))
     keys = list(network.state_dict())
-    twin = copy.deepcopy(lay_out(network, "cpu", "bf16", (32, 32, 32)))
+    twin = copy.deepcopy(lay_out(network, "cpu"))
     assert list(twin.state_dict()) == keys
     with torch.autocast("cpu", torch.bfloat16):
         assert twin(torch.randn(1, 2, 2, 4, 4)).dtype == torch.float32

@@ -12,8 +12,8 @@ import torch
 from monai.networks.nets import BasicUNet, SegResNet
 from torch import nn
 
-from kd_monai.networks import MeanNetwork, OpenVINOForward, RegionsHead, lay_out, openvino_is_installed
-from kd_monai.networks.runtimes.openvino_forward import TOLERANCE, openvino_model_of
+from kd_monai.networks import MeanNetwork, RegionsHead, lay_out, openvino_is_installed
+from kd_monai.networks.runtimes.openvino_forward import TOLERANCE, OpenVINOForward, hold_against, openvino_model_of
 
 pytestmark = pytest.mark.skipif(not openvino_is_installed(), reason="the extra [fast] is not installed")
 
@@ -103,12 +103,12 @@ def test_another_shape_is_compiled_and_results_outlive_the_next_call() -> None:
 def test_a_network_that_is_laid_out_comes_through_as_it_was() -> None:
     """Hooks that help torch's convolutions would double the overlaps in another runtime's graph."""
     image = torch.zeros(1, 2, 32, 32, 32)
-    graphs = [openvino_model_of(network, image) for network in (unet(), lay_out(unet(), "cpu", "fp32", [32] * 3))]
+    graphs = [openvino_model_of(network, image) for network in (unet(), lay_out(unet(), "cpu"))]
     plain, laid_out = (sorted(op.get_type_name() for op in graph.get_ops()) for graph in graphs)
     assert plain.count("Convolution") == laid_out.count("Convolution") > 10
     assert laid_out.count("Slice") <= plain.count("Slice")
     assert laid_out.count("Concat") <= plain.count("Concat")
-    OpenVINOForward(lay_out(unet(), "cpu", "fp32", [32] * 3), ["down_4"]).check(torch.randn(1, 2, 32, 32, 32))
+    OpenVINOForward(lay_out(unet(), "cpu"), ["down_4"]).check(torch.randn(1, 2, 32, 32, 32))
 
 
 @pytest.mark.parametrize("network", [SegResNet(init_filters=8, in_channels=2, out_channels=3)])
@@ -143,7 +143,7 @@ def test_importing_it_leaves_no_identifier_in_the_home_folder(tmp_path: Path) ->
 def test_signals_are_handled_after_networks_have_come_and_gone() -> None:
     code = """
 import faulthandler, gc, os, signal, torch
-from kd_monai.networks import OpenVINOForward
+from kd_monai.networks.runtimes.openvino_forward import OpenVINOForward
 faulthandler.enable()  # a stack for signal handlers, as pytest has it
 signal.signal(signal.SIGUSR1, lambda *_: print("handled"))
 for _ in range(3):
@@ -156,3 +156,30 @@ for _ in range(3):
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout.split()) == (0, ["handled"] * 3), done.stderr
+
+
+B = torch.tensor([3.0, 4.0])  # of norm 5
+
+
+@pytest.mark.parametrize(("error", "passes"), [(0.0, True), (0.04, True), (0.06, False), (float("nan"), False)])
+def test_the_error_is_relative_to_the_norm_of_all_values(error: float, passes: bool) -> None:
+    outputs = {"logits": B, "down_4": B + torch.tensor([error, 0.0])}
+    if passes:
+        hold_against(outputs, [B, B], 0.01)
+        return
+    with pytest.raises(RuntimeError, match=r"down_4 must be torch's within 0\.01 of their norm; got .* norm of 5"):
+        hold_against(outputs, [B, B], 0.01)
+
+
+def test_a_shape_that_would_broadcast_is_refused() -> None:
+    with pytest.raises(RuntimeError, match=r"OpenVINO's logits must have torch's shape, \(2,\); got \(1, 2\)"):
+        hold_against({"logits": B[None]}, [B], 0.01)
+
+
+def test_bf16_is_compared_in_float32() -> None:
+    hold_against({"logits": B.bfloat16()}, [B], 1e-6)
+
+
+def test_an_output_that_is_missing_is_no_agreement() -> None:
+    with pytest.raises(ValueError, match="longer"):
+        hold_against({"logits": B}, [B, B], 0.01)

@@ -38,6 +38,10 @@ def spare_shallow_convolutions(network: nn.Module) -> nn.Module:
     axis than the kernel reads memory that nobody wrote (torch 2.13 with AVX512-BF16; kernels 3 and 5): in most
     runs rounding noise, in some 1e30 or infinity. A BasicUNet meets it at its bottleneck with patches of 32 voxels.
 
+    No upstream issue describes this one; docs/notes/onednn-bf16-weight-gradient.md is its report, with a program that
+    shows it. pytorch/pytorch#169688 and #163347 are of the same kernels' forward pass. It can go once that program
+    prints four small numbers with the oldest torch that setup.cfg allows.
+
     Args:
         network: gets hooks at its convolutions; weights and their names stay.
 

@@ -50,6 +50,9 @@ def split_convolutions(network: nn.Module) -> nn.Module:
     3 to 15 times as long (8 to 32 channels, 16^3 to 32^3, 2 cores with AVX2, torch 2.13). Two halves with their common
     slices are two samples. Every voxel is the sum of the same products; their order may differ.
 
+    The rule is torch's since pytorch/pytorch#40610, until #35937 (oneDNN slower than torch's own code) is resolved,
+    which is open. This can go with the first torch whose `use_mkldnn` no longer asks for the batch's size.
+
     Args:
         network: gets hooks at its convolutions of stride 1 that keep the size; weights and their names stay.
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import importlib.util
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from kd_monai.networks.runtimes.hold_against import hold_against
-from kd_monai.networks.taps import WithLayers
+from kd_monai.outputs import FeatureTaps
 
 TOLERANCE = {"fp32": 1e-3, "bf16": 2**-4}
 """Largest ``|a - b| / |b|`` of OpenVINO's numbers a and torch's float32 ones b, over all voxels (Euclidean norms).
@@ -90,6 +89,44 @@ def openvino_model_of(network: nn.Module, example: Tensor) -> Any:
     return model
 
 
+def hold_against(outputs: Mapping[str, Tensor], expected: Sequence[Tensor], tolerance: float) -> None:
+    """Refuse outputs of OpenVINO that are not torch's.
+
+    Args:
+        outputs: OpenVINO's, by name, of any shape.
+        expected: torch's, in the same order.
+        tolerance: largest ``|a - b| / |b|`` of an output a and torch's b, over all values (Euclidean norms).
+
+    Raises:
+        RuntimeError: they differ in shape or by more than that.
+    """
+    for (name, a), b in zip(outputs.items(), expected, strict=True):
+        if a.shape != b.shape:
+            raise RuntimeError(f"OpenVINO's {name} must have torch's shape, {tuple(b.shape)}; got {tuple(a.shape)}.")
+        error, norm = float((a.float() - b.float()).norm()), float(b.float().norm())
+        if not error <= tolerance * norm:  # which NaN is not either
+            raise RuntimeError(
+                f"OpenVINO's {name} must be torch's within {tolerance:g} of their norm; got a difference of "
+                f"{error:.2g} and a norm of {norm:.2g}."
+            )
+
+
+class WithLayers(nn.Module):
+    """A network that returns tapped layers behind its logits."""
+
+    def __init__(self, network: nn.Module, layers: Sequence[str]) -> None:
+        super().__init__()
+        self.network, self.layers, self.taps = network, list(layers), FeatureTaps(network, layers)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        self.taps.open()
+        try:
+            logits = self.network(image)
+        finally:
+            features = self.taps.close()
+        return (logits, *(features[name] for name in self.layers))
+
+
 class OpenVINOForward:
     """Logits and layers of a frozen network, computed by OpenVINO; no gradients.
 
@@ -138,7 +175,7 @@ class OpenVINOForward:
         logits, features = self(image)
         with torch.no_grad():
             expected = self._module(image)
-        hold_against("OpenVINO", {"logits": logits, **features}, expected, TOLERANCE[self.precision])
+        hold_against({"logits": logits, **features}, expected, TOLERANCE[self.precision])
 
     def _compile(self, shape: tuple[int, ...]) -> Any:
         # of another image than `check` compares: what a network took from it for good would be seen

@@ -9,7 +9,7 @@ import torch
 from sklearn.metrics import mean_squared_error
 from torch import nn
 
-from kd_monai.losses import Adversarial
+from kd_monai.losses.terms.critics.adversarial import Adversarial
 from kd_monai.networks import LabelsHead, RegionsHead
 from kd_monai.outputs import Batch, Outputs
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from kd_monai.losses import Critic, DistillationLoss, SegmentationLoss
+from kd_monai.losses import DistillationLoss, SegmentationLoss
+from kd_monai.losses.terms.critics.critic import Critic
 from kd_monai.networks import RegionsHead
 from kd_monai.outputs import Batch, Outputs
 
@@ -85,5 +86,5 @@ def test_a_plain_module_as_critic_is_refused(loss: DistillationLoss) -> None:
     term = nn.Module()
     term.critic = nn.Conv3d(3, 1, 1)
     plain = DistillationLoss(SegmentationLoss(RegionsHead()), 1.0, {"toy": {"weight": 1.0, "term": term}})
-    with pytest.raises(TypeError, match=r"kd_monai\.losses\.Critic; got Conv3d in 'toy'"):
+    with pytest.raises(TypeError, match=r"critic\.Critic; got Conv3d in 'toy'"):
         plain.critics.step(*both(), BATCH)

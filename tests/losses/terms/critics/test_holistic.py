@@ -10,8 +10,8 @@ import torch
 from scipy.optimize import approx_fprime
 from torch import nn
 
-from kd_monai.losses import DistillationLoss, Holistic, SegmentationLoss
-from kd_monai.losses.terms.critics.holistic import HolisticCritic, gradient_penalty
+from kd_monai.losses import DistillationLoss, SegmentationLoss
+from kd_monai.losses.terms.critics.holistic import Holistic, HolisticCritic, gradient_penalty
 from kd_monai.networks import LabelsHead, RegionsHead
 from kd_monai.outputs import Batch, Outputs
 

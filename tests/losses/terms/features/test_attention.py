@@ -8,7 +8,7 @@ from feature_samples import features
 from scipy.spatial.distance import cosine
 from torch.nn import functional as F
 
-from kd_monai.losses import attention
+from kd_monai.losses.terms.features.attention import attention
 
 
 def test_is_twice_scipys_cosine_distance_of_the_two_maps() -> None:

@@ -7,7 +7,7 @@ import torch
 from feature_samples import features
 from scipy.special import rel_entr, softmax
 
-from kd_monai.losses import channel_wise
+from kd_monai.losses.terms.features.channel_wise import channel_wise
 
 
 @pytest.mark.parametrize("temperature", [1.0, 4.0])

@@ -7,7 +7,7 @@ import pytest
 import torch
 from feature_samples import SHAPE, features, part_masks, regions
 
-from kd_monai.losses import contrastive
+from kd_monai.losses.terms.features.contrastive import contrastive
 
 
 def class_means(layer: torch.Tensor, masks: list[torch.Tensor]) -> list[np.ndarray]:

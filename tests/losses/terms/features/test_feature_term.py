@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from feature_samples import SHAPE, batch, features, outputs, regions
+from terms import terms_in
+from torch.nn import functional as F
 
-from kd_monai import losses
-from kd_monai.losses import (
-    VID,
-    Attention,
-    ChannelWise,
-    Content,
-    Contrastive,
-    FeatureRegression,
-    FeatureTerm,
-    Gram,
-    LatentKL,
-    Pairwise,
-    Prototype,
-)
+from kd_monai.losses.terms.features.feature_term import Adapter, FeatureTerm
 
 LAYERS = ("layer", "layer")
-ADAPTED = (ChannelWise, Content, Contrastive, Gram, LatentKL)
-"""Those that learn an adapter if they are told to."""
-ALWAYS = (FeatureRegression, VID)
-ANY_WIDTH = (Attention, Pairwise, Prototype)
-"""Those that compare maps of any width and size."""
+KINDS = [kind for kind in terms_in("features") if issubclass(kind, FeatureTerm)]
+ALIKE = {kind: "nothing" if kind(*LAYERS).learned else kind.alike for kind in KINDS}
+"""What the two layers of a term must have in common that was not told to learn an adapter."""
+ADAPTED = [kind for kind in KINDS if "adapter" in inspect.signature(kind).parameters]
 
-every = pytest.mark.parametrize("kind", [*ADAPTED, *ALWAYS, *ANY_WIDTH])
+every = pytest.mark.parametrize("kind", KINDS)
 
 
 def built(kind: type[FeatureTerm], student: torch.Tensor, teacher: torch.Tensor, **options: Any) -> FeatureTerm:
@@ -45,12 +35,6 @@ def built(kind: type[FeatureTerm], student: torch.Tensor, teacher: torch.Tensor,
 
 def value(term: FeatureTerm, teacher: torch.Tensor, student: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
     return term(outputs(student), outputs(teacher), batch(label))
-
-
-def test_every_feature_term_is_tested_here() -> None:
-    exported = [getattr(losses, name) for name in losses.__all__]
-    kinds = {kind for kind in exported if isinstance(kind, type) and issubclass(kind, FeatureTerm)}
-    assert kinds - {FeatureTerm} == {*ADAPTED, *ALWAYS, *ANY_WIDTH}
 
 
 @every
@@ -125,12 +109,12 @@ def test_memory_format_changes_nothing_but_rounding(kind) -> None:
     torch.testing.assert_close(value(term, teacher, last, regions()), value(term, teacher, student, regions()))
 
 
-@pytest.mark.parametrize("kind", [*ADAPTED, *ALWAYS, *ANY_WIDTH])
+@every
 @pytest.mark.parametrize("size", [(6, 4, 8), (3, 2, 4), (12, 8, 16)])
 def test_a_student_of_another_width_and_depth_is_taught(kind, size: tuple[int, ...]) -> None:
     """By the adapter, or because the formula compares no channels."""
     teacher, student = features(0), features(1, (2, 3, *size)).requires_grad_()
-    term = built(kind, student, teacher, **({"adapter": True} if kind in ADAPTED else {}))
+    term = built(kind, student, teacher, **({} if ALIKE[kind] == "nothing" else {"adapter": True}))
     term.check(outputs(student), outputs(teacher))
     got = value(term, teacher, student, regions())
     assert got.shape == (2,)
@@ -139,7 +123,7 @@ def test_a_student_of_another_width_and_depth_is_taught(kind, size: tuple[int, .
     assert student.grad.abs().sum() > 0
 
 
-@pytest.mark.parametrize("kind", ADAPTED)
+@pytest.mark.parametrize("kind", [kind for kind in ADAPTED if ALIKE[kind] != "nothing"])
 def test_other_channels_without_an_adapter_are_refused_with_both_shapes(kind) -> None:
     term = kind(*LAYERS)
     message = r"teacher 'layer' \(2, 5, 6, 4, 8\) and student 'layer' \(2, 3, 6, 4, 8\).*`adapter: true`"
@@ -149,13 +133,13 @@ def test_other_channels_without_an_adapter_are_refused_with_both_shapes(kind) ->
     assert not term.state_dict()
 
 
-@pytest.mark.parametrize("kind", [ChannelWise, Content, LatentKL])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if ALIKE[kind] == "shape"])
 def test_another_size_without_an_adapter_is_refused_where_voxels_are_compared(kind) -> None:
     with pytest.raises(ValueError, match=r"of one shape.*\(2, 5, 6, 4, 8\).*\(2, 5, 3, 2, 4\)"):
         kind(*LAYERS).check(outputs(features(1, (2, 5, 3, 2, 4))), outputs(features(0)))
 
 
-@pytest.mark.parametrize("kind", [Gram, Contrastive])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if ALIKE[kind] == "channels"])
 def test_another_size_is_taken_where_channels_alone_are_compared(kind) -> None:
     student = outputs(features(1, (2, 5, 3, 2, 4)))
     term = kind(*LAYERS)
@@ -163,6 +147,33 @@ def test_another_size_is_taken_where_channels_alone_are_compared(kind) -> None:
     assert torch.isfinite(term(student, outputs(features(0)), batch(regions()))).all()
 
 
-def test_a_term_without_a_formula_says_so() -> None:
-    with pytest.raises(NotImplementedError, match="FeatureTerm has none"):
-        value(FeatureTerm(*LAYERS), features(0), features(1), regions())
+def test_a_term_without_a_formula_is_none() -> None:
+    with pytest.raises(TypeError, match="compare"):
+        FeatureTerm(*LAYERS)  # type: ignore[abstract]
+
+
+SMALL = features(1, (2, 3, 4, 2, 6))
+
+
+def test_at_the_teachers_size_it_is_a_matrix_at_every_voxel() -> None:
+    student = features(1, (2, 3, 6, 4, 8))
+    adapter = Adapter(student, features(0))
+    weight, bias = (parameter.detach().numpy() for parameter in (adapter.weight, adapter.bias))
+    expected = np.einsum("ok,bkhwd->bohwd", weight[:, :, 0, 0, 0], student.numpy()) + bias.reshape(1, -1, 1, 1, 1)
+    np.testing.assert_allclose(adapter(student, features(0).shape[2:]).detach(), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_map_of_channels_and_resampling_commute() -> None:
+    adapter = Adapter(SMALL, features(0))
+    got = adapter(SMALL, features(0).shape[2:])
+    assert got.shape == features(0).shape
+    resampled = F.interpolate(SMALL, size=(6, 4, 8), mode="trilinear", align_corners=False)
+    torch.testing.assert_close(got, adapter(resampled, features(0).shape[2:]), rtol=1e-4, atol=1e-5)
+
+
+def test_halving_takes_the_mean_of_eight_voxels() -> None:
+    large = features(2, (1, 1, 4, 6, 8))
+    adapter = Adapter(large, large)
+    adapter.weight.data.fill_(1)
+    adapter.bias.data.zero_()
+    torch.testing.assert_close(adapter(large, (2, 3, 4)), F.avg_pool3d(large, 2))

@@ -7,7 +7,7 @@ import pytest
 import torch
 from feature_samples import features
 
-from kd_monai.losses import gram
+from kd_monai.losses.terms.features.gram import gram
 
 
 def by_hand(layer: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ import torch
 from ignite.metrics import KLDivergence
 from scipy.special import rel_entr, softmax
 
-from kd_monai.losses import LatentKL, latent_kl
+from kd_monai.losses.terms.features.latent_kl import LatentKL, latent_kl
 from kd_monai.networks import RegionsHead
 from kd_monai.outputs import Batch, Outputs
 

@@ -8,7 +8,7 @@ import torch
 from feature_samples import features
 from sklearn.metrics.pairwise import cosine_similarity
 
-from kd_monai.losses import Pairwise, pairwise
+from kd_monai.losses.terms.features.pairwise import Pairwise, pairwise
 
 
 def nodes_by_hand(layer: np.ndarray, window: tuple[int, int, int]) -> np.ndarray:

@@ -9,7 +9,7 @@ from feature_samples import SHAPE, features, part_masks, regions
 from sklearn.metrics.pairwise import cosine_similarity
 from torch.nn import functional as F
 
-from kd_monai.losses import prototype
+from kd_monai.losses.terms.features.prototype import prototype
 
 
 def maps_by_hand(layer: np.ndarray, masks: list[torch.Tensor]) -> list[np.ndarray]:

@@ -9,7 +9,8 @@ from sklearn.linear_model import LinearRegression
 from sklearn.metrics import mean_squared_error
 from torch import Tensor
 
-from kd_monai.losses import DistillationLoss, Synthesis
+from kd_monai.losses import DistillationLoss
+from kd_monai.losses.terms.features.synthesis import Synthesis
 from kd_monai.outputs import Batch
 
 STUDENT = features(1)

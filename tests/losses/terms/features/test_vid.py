@@ -10,7 +10,7 @@ import torch
 from feature_samples import batch, features, outputs, regions
 from scipy.stats import norm
 
-from kd_monai.losses import VID, vid
+from kd_monai.losses.terms.features.vid import VID, vid
 
 VARIANCE = torch.tensor([0.1, 0.5, 1.0, 2.0, 9.0])
 

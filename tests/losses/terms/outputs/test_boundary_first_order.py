@@ -6,19 +6,9 @@ from itertools import product
 
 import pytest
 import torch
-from output_facts import (
-    HEADS,
-    gradient_reaches_the_student_alone,
-    is_finite_where_outputs_saturate_and_regions_are_empty,
-    is_fp32_inside_autocast,
-    is_invariant_to_splitting,
-    kept_for_the_backward_pass,
-    logits,
-    refuses_different_heads,
-    value,
-)
+from output_samples import HEADS, kept_for_the_backward_pass, logits, value
 
-from kd_monai.losses import BoundaryFirstOrder, boundary_first_order
+from kd_monai.losses.terms.outputs.boundary_first_order import BoundaryFirstOrder, boundary_first_order
 
 heads = pytest.mark.parametrize("head", HEADS, ids=lambda head: head.name)
 
@@ -97,27 +87,3 @@ def test_of_the_term_the_gradient_and_the_probabilities_are_kept_for_the_backwar
 def test_other_numbers_of_neighbours_are_refused() -> None:
     with pytest.raises(ValueError, match="must be 6 or 26; got 18"):
         BoundaryFirstOrder(18)  # type: ignore[arg-type]
-
-
-@heads
-def test_splitting_the_batch_changes_nothing(head) -> None:
-    is_invariant_to_splitting(BoundaryFirstOrder(), head)
-
-
-@heads
-def test_gradient_reaches_the_student_and_not_the_teacher(head) -> None:
-    gradient_reaches_the_student_alone(BoundaryFirstOrder(), head)
-
-
-@heads
-def test_stays_fp32_inside_autocast(head) -> None:
-    is_fp32_inside_autocast(BoundaryFirstOrder(), head)
-
-
-@heads
-def test_empty_regions_and_saturated_logits_give_finite_values_and_gradients(head) -> None:
-    is_finite_where_outputs_saturate_and_regions_are_empty(BoundaryFirstOrder(), head)
-
-
-def test_different_heads_are_refused_by_name() -> None:
-    refuses_different_heads(BoundaryFirstOrder())

@@ -6,21 +6,10 @@ import math
 
 import pytest
 import torch
-from output_facts import (
-    HEADS,
-    batch,
-    gradient_reaches_the_student_alone,
-    is_finite_where_outputs_saturate_and_regions_are_empty,
-    is_fp32_inside_autocast,
-    is_invariant_to_splitting,
-    keeps_its_value_on_twice_the_volume,
-    logits,
-    refuses_different_heads,
-    value,
-)
+from output_samples import HEADS, batch, logits, value
 from sklearn.metrics import mean_squared_error
 
-from kd_monai.losses import Consistency
+from kd_monai.losses.terms.outputs.consistency import Consistency
 
 heads = pytest.mark.parametrize("head", HEADS, ids=lambda head: head.name)
 
@@ -62,32 +51,3 @@ def test_the_share_of_the_training_over_which_it_rises_can_be_set() -> None:
 def test_a_share_that_is_none_is_refused(share: float) -> None:
     with pytest.raises(ValueError, match=r"`ramp_share` of consistency.*got .*Write 0\.07"):
         Consistency(ramp_share=share)
-
-
-@heads
-def test_splitting_the_batch_changes_nothing(head) -> None:
-    is_invariant_to_splitting(Consistency(), head)
-
-
-@heads
-def test_gradient_reaches_the_student_and_not_the_teacher(head) -> None:
-    gradient_reaches_the_student_alone(Consistency(), head)
-
-
-@heads
-def test_stays_fp32_inside_autocast(head) -> None:
-    is_fp32_inside_autocast(Consistency(), head)
-
-
-@heads
-def test_empty_regions_and_saturated_logits_give_finite_values_and_gradients(head) -> None:
-    is_finite_where_outputs_saturate_and_regions_are_empty(Consistency(), head)
-
-
-@heads
-def test_twice_the_volume_with_the_same_content_keeps_the_value(head) -> None:
-    keeps_its_value_on_twice_the_volume(Consistency(), head)
-
-
-def test_different_heads_are_refused_by_name() -> None:
-    refuses_different_heads(Consistency())

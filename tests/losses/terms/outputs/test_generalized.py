@@ -4,21 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from output_facts import (
-    HEADS,
-    gradient_reaches_the_student_alone,
-    is_finite_where_outputs_saturate_and_regions_are_empty,
-    is_fp32_inside_autocast,
-    is_invariant_to_splitting,
-    keeps_its_value_on_twice_the_volume,
-    logits,
-    refuses_different_heads,
-    value,
-)
+from output_samples import HEADS, logits, value
 from scipy.stats import entropy
 from torch.nn import functional as F
 
-from kd_monai.losses import Generalized
+from kd_monai.losses.terms.outputs.generalized import Generalized
 
 heads = pytest.mark.parametrize("head", HEADS, ids=lambda head: head.name)
 
@@ -67,32 +57,3 @@ def test_the_gradient_is_zero_at_the_minimum(head) -> None:
     student = (teacher / 2).requires_grad_()
     value(Generalized(2.0), head, teacher, student).sum().backward()
     torch.testing.assert_close(student.grad, torch.zeros_like(student), atol=1e-6, rtol=0)
-
-
-@heads
-def test_splitting_the_batch_changes_nothing(head) -> None:
-    is_invariant_to_splitting(Generalized(), head)
-
-
-@heads
-def test_gradient_reaches_the_student_and_not_the_teacher(head) -> None:
-    gradient_reaches_the_student_alone(Generalized(), head)
-
-
-@heads
-def test_stays_fp32_inside_autocast(head) -> None:
-    is_fp32_inside_autocast(Generalized(), head)
-
-
-@heads
-def test_empty_regions_and_saturated_logits_give_finite_values_and_gradients(head) -> None:
-    is_finite_where_outputs_saturate_and_regions_are_empty(Generalized(), head)
-
-
-@heads
-def test_twice_the_volume_with_the_same_content_keeps_the_value(head) -> None:
-    keeps_its_value_on_twice_the_volume(Generalized(), head)
-
-
-def test_different_heads_are_refused_by_name() -> None:
-    refuses_different_heads(Generalized())

@@ -6,21 +6,10 @@ import numpy as np
 import pytest
 import torch
 from ignite.metrics import KLDivergence
-from output_facts import (
-    HEADS,
-    gradient_reaches_the_student_alone,
-    is_finite_where_outputs_saturate_and_regions_are_empty,
-    is_fp32_inside_autocast,
-    is_invariant_to_splitting,
-    keeps_its_value_on_twice_the_volume,
-    kept_for_the_backward_pass,
-    logits,
-    refuses_different_heads,
-    value,
-)
+from output_samples import HEADS, kept_for_the_backward_pass, logits, value
 from scipy.special import expit, rel_entr, softmax
 
-from kd_monai.losses import KL, kl
+from kd_monai.losses.terms.outputs.kl import KL, kl
 
 heads = pytest.mark.parametrize("head", HEADS, ids=lambda head: head.name)
 
@@ -115,32 +104,3 @@ def test_the_gradient_keeps_its_size_as_the_temperature_rises(head) -> None:
         value(KL(temperature), head, logits(head, 0), student).sum().backward()
         sizes.append(student.grad.norm())
     torch.testing.assert_close(*sizes, rtol=0.05, atol=0)
-
-
-@heads
-def test_splitting_the_batch_changes_nothing(head) -> None:
-    is_invariant_to_splitting(KL(), head)
-
-
-@heads
-def test_gradient_reaches_the_student_and_not_the_teacher(head) -> None:
-    gradient_reaches_the_student_alone(KL(), head)
-
-
-@heads
-def test_stays_fp32_inside_autocast(head) -> None:
-    is_fp32_inside_autocast(KL(), head)
-
-
-@heads
-def test_empty_regions_and_saturated_logits_give_finite_values_and_gradients(head) -> None:
-    is_finite_where_outputs_saturate_and_regions_are_empty(KL(), head)
-
-
-@heads
-def test_twice_the_volume_with_the_same_content_keeps_the_value(head) -> None:
-    keeps_its_value_on_twice_the_volume(KL(), head)
-
-
-def test_different_heads_are_refused_by_name() -> None:
-    refuses_different_heads(KL())

@@ -5,23 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from output_facts import (
-    HEADS,
-    gradient_reaches_the_student_alone,
-    is_finite_where_outputs_saturate_and_regions_are_empty,
-    is_fp32_inside_autocast,
-    is_invariant_to_splitting,
-    keeps_its_value_on_twice_the_volume,
-    kept_for_the_backward_pass,
-    logits,
-    refuses_different_heads,
-    regions,
-    value,
-)
+from output_samples import HEADS, kept_for_the_backward_pass, logits, regions, value
 from scipy.special import expit, log_softmax, rel_entr, softmax
 
-from kd_monai.losses import MaskedKD, masked_kd
-from kd_monai.losses.terms.outputs.masked_kd import teacher_advantage
+from kd_monai.losses.terms.outputs.masked_kd import MaskedKD, masked_kd, teacher_advantage
 
 heads = pytest.mark.parametrize("head", HEADS, ids=lambda head: head.name)
 
@@ -124,32 +111,3 @@ def test_gradient_is_that_of_the_published_cross_entropy(head) -> None:
 @heads
 def test_one_tensor_is_kept_for_the_backward_pass(head) -> None:
     assert kept_for_the_backward_pass(MaskedKD(), head) == [tuple(logits(head, 0).shape)]
-
-
-@heads
-def test_splitting_the_batch_changes_nothing(head) -> None:
-    is_invariant_to_splitting(MaskedKD(), head)
-
-
-@heads
-def test_gradient_reaches_the_student_and_not_the_teacher(head) -> None:
-    gradient_reaches_the_student_alone(MaskedKD(), head)
-
-
-@heads
-def test_stays_fp32_inside_autocast(head) -> None:
-    is_fp32_inside_autocast(MaskedKD(), head)
-
-
-@heads
-def test_empty_regions_and_saturated_logits_give_finite_values_and_gradients(head) -> None:
-    is_finite_where_outputs_saturate_and_regions_are_empty(MaskedKD(), head)
-
-
-@heads
-def test_twice_the_volume_with_the_same_content_keeps_the_value(head) -> None:
-    keeps_its_value_on_twice_the_volume(MaskedKD(), head)
-
-
-def test_different_heads_are_refused_by_name() -> None:
-    refuses_different_heads(MaskedKD())

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from kd_monai.errors import UserError
 from kd_monai.losses.terms.critics.critic import Critic
 from kd_monai.outputs import Batch, Outputs
 
@@ -31,9 +32,9 @@ class HierarchicalCritic(nn.Module):
         widths = [*WIDTHS, *[WIDTHS[-1]] * len(channels)][: max(1, len(channels))]
         inputs = [image_channels + REGIONS, *widths]
         self.strides = nn.ModuleList(
-            nn.Conv3d(given, own, 3, stride=2, padding=1) for given, own in zip(inputs, widths, strict=False)
+            nn.Conv3d(below, width, 3, stride=2, padding=1) for below, width in zip(inputs, widths, strict=False)
         )
-        self.joins = nn.ModuleList(nn.Conv3d(given, own, 1) for given, own in zip(channels, widths, strict=False))
+        self.joins = nn.ModuleList(nn.Conv3d(count, width, 1) for count, width in zip(channels, widths, strict=False))
         self.score = nn.Conv3d(widths[-1], 1, 1)
 
     def forward(self, image: Tensor, regions: Tensor, features: Sequence[Tensor]) -> Tensor:
@@ -62,7 +63,7 @@ class Adversarial(nn.Module):
         learning_rate: of the critic's Adam; 2e-4 in HAD-Net's code.
 
     Raises:
-        ValueError: not as many layers of one as of the other.
+        UserError: not as many layers of one as of the other.
 
     Source: Vadacchino et al., HAD-Net (MIDL 2021); least squares, Mao et al. 2017. Their critic has 128
     to 1024 channels and instance normalisation, and joins two layers at each of three sizes.
@@ -80,7 +81,7 @@ class Adversarial(nn.Module):
         self.image_channels = image_channels
         self.teacher_layers, self.student_layers = list(teacher_layers), list(student_layers)
         if len(self.teacher_layers) != len(self.student_layers):
-            raise ValueError(
+            raise UserError(
                 "An adversarial term compares layers one for one; got teacher "
                 f"{self.teacher_layers} and student {self.student_layers}. Name as many of one as of the other."
             )
@@ -98,9 +99,9 @@ class Adversarial(nn.Module):
         """Make critic and adapters, for the channels of these outputs."""
         channels = [(student.feature(s).shape[1], teacher.feature(t).shape[1]) for t, s in self.pairs]
         if self.adapter:
-            self.adapters = nn.ModuleList(nn.Conv3d(own, their, kernel_size=1) for own, their in channels)
+            self.adapters = nn.ModuleList(nn.Conv3d(ours, theirs, kernel_size=1) for ours, theirs in channels)
         self.critic = Critic(
-            HierarchicalCritic(self.image_channels, [their for _, their in channels]),
+            HierarchicalCritic(self.image_channels, [theirs for _, theirs in channels]),
             self.critic_loss,
             lambda parameters: torch.optim.Adam(parameters, self.learning_rate, betas=(0.5, 0.999)),
         )
@@ -109,12 +110,12 @@ class Adversarial(nn.Module):
         """Whether one critic can read the layers of both.
 
         Raises:
-            ValueError: a layer of the student has other channels than the teacher's, and there is no adapter.
+            UserError: a layer of the student has other channels than the teacher's, and there is no adapter.
         """
         for theirs, ours in self.pairs:
             channels = teacher.feature(theirs).shape[1], student.feature(ours).shape[1]
             if not self.adapter and channels[0] != channels[1]:
-                raise ValueError(
+                raise UserError(
                     f"One critic reads the layers of both networks, so their channels agree; got teacher {theirs!r} "
                     f"with {channels[0]} and student {ours!r} with {channels[1]}. Name layers that agree, or set "
                     "`adapter: true` in the term."
@@ -135,7 +136,7 @@ class Adversarial(nn.Module):
             RuntimeError: the critic was never built.
         """
         if self.critic is None:
-            raise RuntimeError("A critic is built before it judges: call kd_monai.handlers.build_terms on the loss.")
+            raise RuntimeError("A critic is built before it judges: call kd_monai.losses.build_terms on the loss.")
         with torch.autocast(student.logits.device.type, enabled=False):
             scores = self.critic.network(batch.student_image.float(), *self._of_student(student))
             return (scores - 1).square().flatten(1).mean(1)

@@ -70,14 +70,14 @@ class Critics:
         Raises:
             TypeError: a term's critic is a plain module, which the student's optimiser would train.
         """
-        found = {name: term.critic for name, term in self._terms.items() if getattr(term, "critic", None) is not None}
-        for name, critic in found.items():
+        critics = {name: term.critic for name, term in self._terms.items() if getattr(term, "critic", None) is not None}
+        for name, critic in critics.items():
             if not isinstance(critic, Critic):
                 raise TypeError(
-                    f"The `critic` of a term is a kd_monai.losses.Critic; got {type(critic).__name__} in {name!r}. "
+                    f"The `critic` of a term is a {Critic.__module__}.Critic; got {type(critic).__name__} in {name!r}. "
                     "Wrap the network: Critic(network, loss)."
                 )
-        return found
+        return critics
 
     def step(self, student: Outputs, teacher: Outputs, batch: Batch) -> None:
         """Let each learn from one batch."""

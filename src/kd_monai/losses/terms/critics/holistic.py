@@ -36,7 +36,9 @@ class HolisticCritic(nn.Module):
     def __init__(self, image_channels: int, widths: Sequence[int] = (8, 16, 32)) -> None:
         super().__init__()
         channels = [image_channels + REGIONS, *widths]
-        self.layers = nn.ModuleList(nn.Conv3d(given, own, 3, stride=2, padding=1) for given, own in pairwise(channels))
+        self.layers = nn.ModuleList(
+            nn.Conv3d(below, width, 3, stride=2, padding=1) for below, width in pairwise(channels)
+        )
         self.score = nn.Conv3d(channels[-1], 1, 1)
         self.register_buffer("drawn", torch.zeros((), dtype=torch.int64))
 
@@ -110,7 +112,7 @@ class Holistic(nn.Module):
             RuntimeError: the critic was never built.
         """
         if self.critic is None:
-            raise RuntimeError("A critic is built before it judges: call kd_monai.handlers.build_terms on the loss.")
+            raise RuntimeError("A critic is built before it judges: call kd_monai.losses.build_terms on the loss.")
         image = batch.student_image
         with torch.autocast(image.device.type, enabled=False):
             with torch.no_grad():

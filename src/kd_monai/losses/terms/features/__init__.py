@@ -1,0 +1,1 @@
+"""Terms between tapped layers of the two networks."""

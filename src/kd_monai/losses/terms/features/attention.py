@@ -31,16 +31,9 @@ def attention(teacher: Tensor, student: Tensor) -> Tensor:
 
 
 class Attention(FeatureTerm):
-    """`attention` between a layer of the teacher and a layer of the student.
-
-    Args:
-        teacher_layer, student_layer: see `FeatureTerm`.
-    """
+    """`attention` between a layer of the teacher and a layer of the student; arguments as in `FeatureTerm`."""
 
     alike: ClassVar[Alike] = "nothing"
-
-    def __init__(self, teacher_layer: str, student_layer: str) -> None:
-        super().__init__(teacher_layer, student_layer)
 
     def compare(self, teacher: Tensor, student: Tensor, batch: Batch) -> Tensor:
         """One value per sample, ``B``."""

@@ -7,9 +7,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from kd_monai.losses.parts import exclusive_parts, part_means
 from kd_monai.losses.terms.features.feature_term import Alike, FeatureTerm
 from kd_monai.losses.terms.features.features import unit
+from kd_monai.losses.terms.features.parts import exclusive_parts, part_means
 from kd_monai.outputs import Batch
 
 
@@ -38,10 +38,10 @@ def contrastive(teacher: Tensor, student: Tensor, regions: Tensor, margin: float
     same = student.shape[2:] == teacher.shape[2:]
     u, _ = part_means(student, parts if same else exclusive_parts(regions, student.shape[2:]))
     differences = unit(u, 2).unsqueeze(2) - unit(v, 2).unsqueeze(1)  # B, student's class, teacher's class, K
-    own = differences.diagonal(dim1=1, dim2=2).square().sum(1) * present
+    matching = differences.diagonal(dim1=1, dim2=2).square().sum(1) * present
     pairs = present.unsqueeze(2) & present.unsqueeze(1) & ~torch.eye(4, dtype=torch.bool, device=present.device)
     close = (margin - torch.linalg.vector_norm(differences, dim=3)).clamp_min(0).square() * pairs
-    return own.sum(1) / present.sum(1) + close.sum((1, 2)) / pairs.sum((1, 2)).clamp_min(1)
+    return matching.sum(1) / present.sum(1) + close.sum((1, 2)) / pairs.sum((1, 2)).clamp_min(1)
 
 
 class Contrastive(FeatureTerm):

@@ -1,20 +1,41 @@
-"""What every term on features is: two layers, perhaps an adapter, and a formula."""
+"""What every term on features is: two layers, perhaps an adapter between them, and a formula in float32."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
-from kd_monai.losses.terms.features.adapter import Adapter
-from kd_monai.losses.terms.features.features import require_same_channels, require_same_shape
+from kd_monai.errors import UserError
+from kd_monai.losses.terms.features.features import resample
 from kd_monai.outputs import Batch, Outputs
 
 Alike = Literal["shape", "channels", "nothing"]
 
 
-class FeatureTerm(nn.Module):
+class Adapter(nn.Module):
+    """A learned 1 x 1 x 1 convolution to the teacher's channels, then trilinear to its size where that differs.
+
+    The order costs nothing: a map of channels and an interpolation of space commute.
+
+    Args:
+        student, teacher: features ``B K h w d``; their channels are what counts.
+    """
+
+    def __init__(self, student: Tensor, teacher: Tensor) -> None:
+        super().__init__()
+        convolution = nn.Conv3d(student.shape[1], teacher.shape[1], kernel_size=1)
+        self.weight, self.bias = convolution.weight, convolution.bias
+
+    def forward(self, features: Tensor, size: Sequence[int]) -> Tensor:
+        """Student's features ``B K h w d`` as the teacher's shape has them."""
+        return resample(nn.functional.conv3d(features, self.weight, self.bias), size)
+
+
+class FeatureTerm(nn.Module, ABC):
     """A term between a layer of the teacher and a layer of the student.
 
     A subclass has the formula, `compare`. It gets float32 features whatever the autocast, the teacher's without a graph
@@ -58,18 +79,22 @@ class FeatureTerm(nn.Module):
         """Whether it can compare the two.
 
         Raises:
-            ValueError: the layers' shapes, or channels, differ.
+            UserError: the layers' shapes, or channels, differ.
         """
-        of_teacher, of_student = self.features(student, teacher)
-        named = (self.teacher_layer, of_teacher), (self.student_layer, of_student)
-        if self.alike == "shape":
-            require_same_shape(*named, "`adapter: true`")
-        elif self.alike == "channels":
-            require_same_channels(*named, "`adapter: true`")
+        shapes = [tuple(features.shape) for features in self.features(student, teacher)]
+        compared = {"shape": "of one shape (batch, channels, space)", "channels": "of as many channels"}
+        differ = {"shape": shapes[0] != shapes[1], "channels": shapes[0][1] != shapes[1][1], "nothing": False}
+        if differ[self.alike]:
+            raise UserError(
+                f"Term {type(self).__name__} compares layers {compared[self.alike]}; got teacher "
+                f"{self.teacher_layer!r} {shapes[0]} and student {self.student_layer!r} {shapes[1]}. Name layers that "
+                "agree, or set `adapter: true` in the term, which learns a map to the teacher's channels and resamples "
+                "to its size."
+            )
 
+    @abstractmethod
     def compare(self, teacher: Tensor, student: Tensor, batch: Batch) -> Tensor:
         """The formula: one value per sample, ``B``, of features ``B K h w d``."""
-        raise NotImplementedError(f"A feature term has its formula in `compare`; {type(self).__name__} has none.")
 
     def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
         """One value per sample, ``B``."""

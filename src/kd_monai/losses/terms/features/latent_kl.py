@@ -7,6 +7,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from kd_monai.errors import UserError
 from kd_monai.losses.terms.features.feature_term import FeatureTerm
 from kd_monai.outputs import Batch
 
@@ -53,7 +54,7 @@ class LatentKL(FeatureTerm):
         adapter: see `FeatureTerm`.
 
     Raises:
-        ValueError: an unknown axis.
+        UserError: an unknown axis.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class LatentKL(FeatureTerm):
     ) -> None:
         super().__init__(teacher_layer, student_layer, adapter)
         if axis not in get_args(Axis):
-            raise ValueError(f"`axis` of latent_kl must be one of {list(get_args(Axis))}; got {axis!r}.")
+            raise UserError(f"`axis` of latent_kl must be one of {list(get_args(Axis))}; got {axis!r}.")
         self.axis = axis
 
     def compare(self, teacher: Tensor, student: Tensor, batch: Batch) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from kd_monai.errors import UserError
 from kd_monai.losses.terms.features.feature_term import Alike, FeatureTerm
 from kd_monai.losses.terms.features.features import unit
 from kd_monai.outputs import Batch
@@ -52,7 +53,7 @@ class Pairwise(FeatureTerm):
         scale: side of the pooling window as a share of the layer's.
 
     Raises:
-        ValueError: `scale` is not in [0.1, 1].
+        UserError: `scale` is not in [0.1, 1].
     """
 
     alike: ClassVar[Alike] = "nothing"
@@ -60,7 +61,7 @@ class Pairwise(FeatureTerm):
     def __init__(self, teacher_layer: str, student_layer: str, scale: float = 0.5) -> None:
         super().__init__(teacher_layer, student_layer)
         if not SMALLEST_SCALE <= scale <= 1:
-            raise ValueError(
+            raise UserError(
                 f"`scale` of pairwise is the pooling window's share of a side, in [{SMALLEST_SCALE}, 1]; got {scale}. "
                 "Smaller windows make affinity matrices of more than 1000 x 1000."
             )

@@ -7,9 +7,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from kd_monai.losses.parts import exclusive_parts, part_means
 from kd_monai.losses.terms.features.feature_term import Alike, FeatureTerm
 from kd_monai.losses.terms.features.features import FLOOR, resample, unit, voxels
+from kd_monai.losses.terms.features.parts import exclusive_parts, part_means
 from kd_monai.outputs import Batch
 
 
@@ -42,12 +42,12 @@ def prototype(teacher: Tensor, student: Tensor, regions: Tensor) -> Tensor:
 
     Source: ProtoKD (Wang et al., ICASSP 2023), intra-class and inter-class feature variation.
     """
-    size, own = teacher.shape[2:], student.shape[2:]
+    size, student_size = teacher.shape[2:], student.shape[2:]
     parts = exclusive_parts(regions, size)
     of_teacher = prototype_cosines(teacher, parts)
-    of_student = prototype_cosines(student, parts if own == size else exclusive_parts(regions, own))
-    if own != size:
-        of_student = voxels(resample(of_student.transpose(1, 2).unflatten(2, own), size))
+    of_student = prototype_cosines(student, parts if student_size == size else exclusive_parts(regions, student_size))
+    if student_size != size:
+        of_student = voxels(resample(of_student.transpose(1, 2).unflatten(2, student_size), size))
     present = parts.flatten(2).any(2)
     squares = (of_teacher - of_student).square().mean(1)
     return (squares * present).sum(1) / present.sum(1)
@@ -56,14 +56,10 @@ def prototype(teacher: Tensor, student: Tensor, regions: Tensor) -> Tensor:
 class Prototype(FeatureTerm):
     """`prototype` between a layer of the teacher and a layer of the student, over the classes of the batch's label.
 
-    Args:
-        teacher_layer, student_layer: see `FeatureTerm`.
+    Arguments as in `FeatureTerm`.
     """
 
     alike: ClassVar[Alike] = "nothing"
-
-    def __init__(self, teacher_layer: str, student_layer: str) -> None:
-        super().__init__(teacher_layer, student_layer)
 
     def compare(self, teacher: Tensor, student: Tensor, batch: Batch) -> Tensor:
         """One value per sample, ``B``."""

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kd_monai.losses.terms.features.adapter import Adapter
+from kd_monai.errors import UserError
 from kd_monai.losses.terms.features.content import content
+from kd_monai.losses.terms.features.feature_term import Adapter
 from kd_monai.outputs import Batch, Outputs
 
 
@@ -23,7 +24,7 @@ class Synthesis(nn.Module):
         channels: modalities of the teacher's image, in YAML ``$len(@teacher_run.modalities)``.
 
     Raises:
-        ValueError: fewer than one channel.
+        UserError: fewer than one channel.
 
     Source: privileged images as a second target, after learning using privileged information (Vapnik & Vashist 2009);
     missing sequences are synthesised from those at hand in a shared encoder by, among others, Chartsias et al. 2018.
@@ -34,7 +35,7 @@ class Synthesis(nn.Module):
     def __init__(self, student_layer: str, channels: int) -> None:
         super().__init__()
         if channels < 1:
-            raise ValueError(
+            raise UserError(
                 f"`channels` of synthesis is the number of the teacher's modalities, at least 1; got {channels}. Write "
                 "$len(@teacher_run.modalities)."
             )
@@ -55,10 +56,10 @@ class Synthesis(nn.Module):
         """One value per sample, ``B``.
 
         Raises:
-            ValueError: the teacher's image has another number of channels.
+            UserError: the teacher's image has another number of channels.
         """
         if self.adapter is None or batch.teacher_image.shape[1] != self.channels:
-            raise ValueError(
+            raise UserError(
                 f"Synthesis predicts {self.channels} modalities of the teacher's, with a map that was built; the batch "
                 f"has {batch.teacher_image.shape[1]}. Write `channels: $len(@teacher_run.modalities)`."
             )

@@ -6,10 +6,11 @@ from itertools import product
 from typing import Literal, get_args
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
-from kd_monai.losses.heads import require_same_head
+from kd_monai.errors import UserError
+from kd_monai.losses.terms.outputs.output_term import OutputTerm
 from kd_monai.outputs import Batch, Outputs
 
 Neighbours = Literal[6, 26]
@@ -80,38 +81,24 @@ class _BoundaryFirstOrder(torch.autograd.Function):
         return None, gradient * upstream.reshape(-1, 1, 1, 1, 1), None
 
 
-class BoundaryFirstOrder(nn.Module):
+class BoundaryFirstOrder(OutputTerm):
     """`boundary_first_order` of the two networks' probabilities.
 
     Args:
         neighbours: 6 or 26.
 
     Raises:
-        ValueError: another number of neighbours.
+        UserError: another number of neighbours.
     """
 
     def __init__(self, neighbours: Neighbours = 6) -> None:
         super().__init__()
         if neighbours not in get_args(Neighbours):
-            raise ValueError(
+            raise UserError(
                 f"`neighbours` of boundary_first_order must be 6 or 26; got {neighbours!r}. Take 6, which costs least."
             )
         self.neighbours = neighbours
 
-    def check(self, student: Outputs, teacher: Outputs) -> None:
-        """Whether it can compare the two.
-
-        Raises:
-            ValueError: teacher and student have different heads.
-        """
-        require_same_head("boundary_first_order", student, teacher)
-
-    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
-        """One value per sample, ``B``.
-
-        Raises:
-            ValueError: teacher and student have different heads.
-        """
-        self.check(student, teacher)
-        with torch.autocast(student.logits.device.type, enabled=False):
-            return boundary_first_order(teacher.probabilities(), student.probabilities(), self.neighbours)
+    def compare(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        """One value per sample, ``B``."""
+        return boundary_first_order(teacher.probabilities(), student.probabilities(), self.neighbours)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from kd_monai.losses.heads import require_same_head
+from kd_monai.errors import UserError
+from kd_monai.losses.terms.outputs.output_term import OutputTerm
 from kd_monai.outputs import Batch, Outputs
 
 
@@ -38,14 +38,14 @@ def consistency(teacher: Tensor, student: Tensor) -> Tensor:
     return (student - teacher.detach()).square().mean(tuple(range(1, student.ndim)))
 
 
-class Consistency(nn.Module):
+class Consistency(OutputTerm):
     """``ramp(progress) * consistency(p_t, p_s)``.
 
     Args:
         ramp_share: of the training, until it counts in full.
 
     Raises:
-        ValueError: `ramp_share` is not in (0, 1].
+        UserError: `ramp_share` is not in (0, 1].
 
     Source: ACN (ramp and share recalled), which sums one MSE per region and trains both paths; here the teacher is
     frozen and channels are averaged.
@@ -54,26 +54,12 @@ class Consistency(nn.Module):
     def __init__(self, ramp_share: float = 0.07) -> None:
         super().__init__()
         if not 0 < ramp_share <= 1:
-            raise ValueError(
+            raise UserError(
                 f"`ramp_share` of consistency is the share of the training over which its weight rises, in (0, 1]; got "
                 f"{ramp_share}. Write 0.07 for the first 7 %."
             )
         self.ramp_share = ramp_share
 
-    def check(self, student: Outputs, teacher: Outputs) -> None:
-        """Whether it can compare the two.
-
-        Raises:
-            ValueError: teacher and student have different heads.
-        """
-        require_same_head("consistency", student, teacher)
-
-    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
-        """One value per sample, ``B``.
-
-        Raises:
-            ValueError: teacher and student have different heads.
-        """
-        self.check(student, teacher)
-        with torch.autocast(student.logits.device.type, enabled=False):
-            return ramp(batch.progress, self.ramp_share) * consistency(teacher.probabilities(), student.probabilities())
+    def compare(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        """One value per sample, ``B``."""
+        return ramp(batch.progress, self.ramp_share) * consistency(teacher.probabilities(), student.probabilities())

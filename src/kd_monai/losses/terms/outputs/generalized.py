@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from kd_monai.losses.heads import require_same_head
+from kd_monai.losses.terms.outputs.output_term import OutputTerm
 from kd_monai.losses.terms.outputs.soft_dice_bce import soft_dice_bce
 from kd_monai.outputs import Batch, Outputs
 
 
-class Generalized(nn.Module):
+class Generalized(OutputTerm):
     """``L(p_t^T, p_s)``, of ``(1 - l) L(y, p_s) + l L(p_t^T, p_s)``: only the teacher is tempered.
 
     ``1 - l`` is the segmentation weight of the whole loss, ``l`` the weight of this term. L is `soft_dice_bce`, with
@@ -28,20 +27,6 @@ class Generalized(nn.Module):
         super().__init__()
         self.temperature = temperature
 
-    def check(self, student: Outputs, teacher: Outputs) -> None:
-        """Whether it can compare the two.
-
-        Raises:
-            ValueError: teacher and student have different heads.
-        """
-        require_same_head("generalized", student, teacher)
-
-    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
-        """One value per sample, ``B``.
-
-        Raises:
-            ValueError: teacher and student have different heads.
-        """
-        self.check(student, teacher)
-        with torch.autocast(student.logits.device.type, enabled=False):
-            return soft_dice_bce(teacher.probabilities(self.temperature), student.probabilities())
+    def compare(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        """One value per sample, ``B``."""
+        return soft_dice_bce(teacher.probabilities(self.temperature), student.probabilities())

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from kd_monai.losses.divergence import divergence
-from kd_monai.losses.heads import require_same_head
+from kd_monai.losses.terms.outputs.divergence import divergence
+from kd_monai.losses.terms.outputs.output_term import OutputTerm
 from kd_monai.outputs import Batch, Outputs
 
 
@@ -26,6 +25,7 @@ def kl(teacher: Tensor, student: Tensor, head: str, temperature: float = 4.0) ->
     Source: Hinton et al. 2015 (arXiv:1503.02531).
 
     Example:
+        >>> import torch
         >>> z = torch.randn(1, 4, 2, 2, 2)
         >>> bool(kl(z, z + 7.0, "labels") < 1e-5)  # a softmax ignores a constant
         True
@@ -33,7 +33,7 @@ def kl(teacher: Tensor, student: Tensor, head: str, temperature: float = 4.0) ->
     return temperature**2 * divergence(teacher, student, head, temperature)
 
 
-class KL(nn.Module):
+class KL(OutputTerm):
     """`kl` between the two networks' outputs.
 
     Args:
@@ -44,20 +44,6 @@ class KL(nn.Module):
         super().__init__()
         self.temperature = temperature
 
-    def check(self, student: Outputs, teacher: Outputs) -> None:
-        """Whether it can compare the two.
-
-        Raises:
-            ValueError: teacher and student have different heads.
-        """
-        require_same_head("kl", student, teacher)
-
-    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
-        """One value per sample, ``B``.
-
-        Raises:
-            ValueError: teacher and student have different heads.
-        """
-        self.check(student, teacher)
-        with torch.autocast(student.logits.device.type, enabled=False):
-            return kl(teacher.logits.float(), student.logits.float(), student.head.name, self.temperature)
+    def compare(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        """One value per sample, ``B``."""
+        return kl(teacher.logits.float(), student.logits.float(), student.head.name, self.temperature)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
-from kd_monai.losses.divergence import divergence
-from kd_monai.losses.heads import require_same_head
+from kd_monai.losses.terms.outputs.divergence import divergence
+from kd_monai.losses.terms.outputs.output_term import OutputTerm
 from kd_monai.outputs import Batch, Outputs
 
 
@@ -67,7 +67,7 @@ def masked_kd(teacher: Tensor, student: Tensor, target: Tensor, head: str, tempe
     return divergence(teacher, student, head, temperature, share)
 
 
-class MaskedKD(nn.Module):
+class MaskedKD(OutputTerm):
     """`masked_kd` between the two networks' outputs.
 
     Args:
@@ -78,23 +78,7 @@ class MaskedKD(nn.Module):
         super().__init__()
         self.temperature = temperature
 
-    def check(self, student: Outputs, teacher: Outputs) -> None:
-        """Whether it can compare the two.
-
-        Raises:
-            ValueError: teacher and student have different heads.
-        """
-        require_same_head("masked_kd", student, teacher)
-
-    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
-        """One value per sample, ``B``.
-
-        Raises:
-            ValueError: teacher and student have different heads.
-        """
-        self.check(student, teacher)
-        with torch.autocast(student.logits.device.type, enabled=False):
-            target = student.head.target(batch.label.float())
-            return masked_kd(
-                teacher.logits.float(), student.logits.float(), target, student.head.name, self.temperature
-            )
+    def compare(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        """One value per sample, ``B``."""
+        target = student.head.target(batch.label.float())
+        return masked_kd(teacher.logits.float(), student.logits.float(), target, student.head.name, self.temperature)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
-from kd_monai.losses.heads import require_same_head
+from kd_monai.losses.terms.outputs.output_term import OutputTerm
 from kd_monai.outputs import Batch, Outputs
 
 TINY = 1e-7  # a probability of exactly 0 or 1 gives neither infinity nor NaN
@@ -63,7 +63,7 @@ class _SoftDiceBCE(torch.autograd.Function):
         return None, gradient * upstream.reshape(-1, *[1] * (gradient.ndim - 1)), None
 
 
-class SoftDiceBCE(nn.Module):
+class SoftDiceBCE(OutputTerm):
     """`soft_dice_bce` of the two networks' tempered probabilities.
 
     Args:
@@ -74,20 +74,6 @@ class SoftDiceBCE(nn.Module):
         super().__init__()
         self.temperature = temperature
 
-    def check(self, student: Outputs, teacher: Outputs) -> None:
-        """Whether it can compare the two.
-
-        Raises:
-            ValueError: teacher and student have different heads.
-        """
-        require_same_head("soft_dice_bce", student, teacher)
-
-    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
-        """One value per sample, ``B``.
-
-        Raises:
-            ValueError: teacher and student have different heads.
-        """
-        self.check(student, teacher)
-        with torch.autocast(student.logits.device.type, enabled=False):
-            return soft_dice_bce(teacher.probabilities(self.temperature), student.probabilities(self.temperature))
+    def compare(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        """One value per sample, ``B``."""
+        return soft_dice_bce(teacher.probabilities(self.temperature), student.probabilities(self.temperature))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
-from kd_monai.losses.divergence import divergence
-from kd_monai.losses.heads import require_head
+from kd_monai.losses.terms.outputs.divergence import divergence
+from kd_monai.losses.terms.outputs.output_term import OutputTerm
 from kd_monai.outputs import Batch, Outputs
 
 
@@ -63,7 +63,7 @@ def standardized_kl(teacher: Tensor, student: Tensor, temperature: float = 2.0) 
     return temperature**2 * divergence(across_classes(teacher.detach()), across_classes(student), "labels", temperature)
 
 
-class StandardizedKL(nn.Module):
+class StandardizedKL(OutputTerm):
     """`standardized_kl` between the two networks' outputs; for the `labels` head alone.
 
     Args:
@@ -76,20 +76,6 @@ class StandardizedKL(nn.Module):
         super().__init__()
         self.temperature = temperature
 
-    def check(self, student: Outputs, teacher: Outputs) -> None:
-        """Whether it can compare the two.
-
-        Raises:
-            ValueError: teacher or student has another head.
-        """
-        require_head("standardized_kl", self.needs_head, student, teacher)
-
-    def forward(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
-        """One value per sample, ``B``.
-
-        Raises:
-            ValueError: teacher or student has another head.
-        """
-        self.check(student, teacher)
-        with torch.autocast(student.logits.device.type, enabled=False):
-            return standardized_kl(teacher.logits.float(), student.logits.float(), self.temperature)
+    def compare(self, student: Outputs, teacher: Outputs, batch: Batch) -> Tensor:
+        """One value per sample, ``B``."""
+        return standardized_kl(teacher.logits.float(), student.logits.float(), self.temperature)
