@@ -69,14 +69,14 @@ def _evaluation(command: Command) -> dict[str, Any]:
 def _trained(command: Command, runs: Sequence[Path], *, scored: Sequence[Path]) -> None:
     """What follows a training: scores, the note of the run, one table."""
     from kd_monai.atomic import write_bytes
-    from kd_monai.report.short import side_by_side
+    from kd_monai.report.report import short
     from kd_monai.training.score import score
 
     for run in scored:
         score(run, _evaluation(command), command["FORCE"])
     if command["NOTE"]:
         write_bytes(command["NOTE"], f"{runs[-1]}\n".encode())
-    _tell(side_by_side(scored))
+    _tell(short(scored[-1].parent, scored))
 
 
 def _teacher(command: Command) -> None:
@@ -145,14 +145,14 @@ def _demo(command: Command) -> None:
 def _study(command: Command) -> int:
     from kd_monai.grid.workflow import study
 
-    return study(_with_data(command))
+    return study(_with_data(command).typed)
 
 
 def _evaluate(command: Command) -> int:
     from pickle import UnpicklingError
 
     from kd_monai.export.bundle import finished_runs
-    from kd_monai.report.short import NOTHING, side_by_side
+    from kd_monai.report.report import NOTHING, short
     from kd_monai.training.score import score
 
     folders = [command["RUN"]] if command["RUN"] else finished_runs(command["OUT"])
@@ -165,36 +165,27 @@ def _evaluate(command: Command) -> int:
         except (ValueError, OSError, RuntimeError, UnpicklingError) as problem:  # data elsewhere, damaged weights
             complaints.append(f"{folder.name} was not scored. {type(problem).__name__}: {problem}")
     with_scores = [path.parent for path in scored if path]
-    _tell(side_by_side(with_scores) if with_scores else NOTHING)
+    _tell(short(command["OUT"], with_scores) if with_scores else NOTHING)
     sys.stderr.write("".join(f"\n{complaint}\n" for complaint in complaints))
     return 1 if complaints else 0
 
 
 def _compare(command: Command) -> None:
-    from kd_monai.report.compare import compare
+    from kd_monai.report.report import short
 
-    comparison = compare(command["OUT"], command["MODALITY"])
-    _tell(comparison.text)
-    comparison.publish()
+    _tell(short(command["OUT"], modality=command["MODALITY"]))
 
 
 def _report(command: Command) -> None:
-    from kd_monai.report.publish import place_of, write_results
     from kd_monai.report.report import report
 
-    if command["README"]:
-        place_of(command["README"], command["OUT"])  # refused before a minute has gone by
-    made = report(command["OUT"])
-    _tell(made.text)
-    made.publish()
-    if command["README"]:
-        write_results(command["README"], made.results, command["OUT"])
+    _tell(report(command["OUT"], command["README"]))
 
 
 def _choose(command: Command) -> None:
-    from kd_monai.report.selection import selection
+    from kd_monai.report.selection import choose
 
-    _tell(selection(command["OUT"], set(command["METHODS"] or ())))
+    _tell(choose(command["OUT"], command["METHODS"] or ()))
 
 
 def _archive(command: Command) -> Path:

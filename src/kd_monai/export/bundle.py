@@ -15,7 +15,7 @@ import yaml
 from monai.bundle import ConfigParser
 from torch import nn
 
-from kd_monai.config.overlays import STUDENT, TEACHER
+from kd_monai.config.overlays import SHARED, STUDENT, TEACHER
 from kd_monai.errors import UserError
 from kd_monai.export.metadata import metadata_of
 from kd_monai.export.openvino import openvino_model

@@ -8,6 +8,7 @@ from typing import Literal
 
 from monai.bundle import ConfigWorkflow
 
+from kd_monai.config.overlays import bundle_scripts
 from kd_monai.errors import UserError
 from kd_monai.export.openvino import openvino_model
 from kd_monai.task import LABEL_CONVENTIONS

@@ -12,12 +12,39 @@ from typing import Any
 import torch
 from monai.bundle import ConfigParser, ConfigWorkflow, ckpt_export, verify_metadata, verify_net_in_out
 
+from kd_monai.config.overlays import BUNDLES, SHARED, STUDENT, TEACHER, bundle_scripts, inference_files, train_files
+from kd_monai.config.plan import Plan
 from kd_monai.errors import UserError
-from kd_monai.runs.folder import RunFolder
+from kd_monai.phantom import write_phantom
+from kd_monai.runs import RunFolder
 
 logger = logging.getLogger(__name__)
 
 SCHEMA = "meta_schema_20240725.json"
+
+
+def verify_bundles(data: Path | None = None) -> None:
+    """MONAI's own checks of both bundles: files first, then workflows on a few subjects. Nothing is downloaded.
+
+    Args:
+        data: a BraTS-like folder for training and evaluation; a new phantom unless named.
+
+    Raises:
+        UserError: a bundle does not pass.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        if data is None:
+            data = write_phantom(Path(folder) / "phantom", 6, spacing_mm=2, seed=0, progress=False)
+        runs = str(Path(folder) / "runs")
+        settings: dict[str, Any] = {"dataset_dir": str(data), "output_dir": runs, "device": "cpu", "n_subjects": 1}
+        for bundle in (TEACHER, STUDENT):
+            verify_static(bundle, BUNDLES / "schema")
+            verify_properties(bundle, "infer", inference_files(bundle), device="cpu")
+            verify_properties(bundle, "train", train_files(bundle), **settings)
+            run = untrained_run(bundle, train_files(bundle), **settings)
+            files = [*train_files(bundle), run / "config.yaml", SHARED / "evaluate.yaml"]
+            verify_properties(bundle, "infer", files, **settings, run_dir=str(run))
+            settings["teacher"] = str(run)
 
 
 def verify_static(bundle: Path, schemas: Path) -> None:
@@ -109,14 +136,14 @@ def untrained_run(bundle: Path, config_files: list[Path], **overrides: Any) -> P
     Returns:
         The run's folder, marked FINISHED.
     """
+    plan = Plan.read("", bundle, config_files, {"bundle_root": str(bundle), **overrides})
     workflow = ConfigWorkflow(
-        config_file=[str(file) for file in config_files],
+        config_file=None,
         meta_file=str(bundle / "configs" / "metadata.json"),
         workflow_type="train",
         logging_file=False,
-        bundle_root=str(bundle),
         init_id="parse only",
-        **overrides,
+        **{**plan.parser().get(), "plan": plan},
     )
     workflow.initialize()
     record: RunFolder = workflow.parser.get_parsed_content("record")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from kd_monai.config.plan import Plans
 from kd_monai.config.variables import Command
@@ -49,12 +50,12 @@ def to_check(jobs: Sequence[Job]) -> Iterator[Job]:
 
     Folds and subsets count where a method asks for unlabelled subjects or cross-fitted teachers.
     """
-    seen = set()
+    seen: set[tuple[Any, ...]] = set()
     for job in jobs:
         if job.teacher is None:
             continue
         read, teachers = (set(plan.config["modality"].split("-")) for plan in (job.plan, job.teacher.plan))
-        key = (job.kind.name, len(read), read <= teachers)
+        key: tuple[Any, ...] = (job.kind.name, len(read), read <= teachers)
         if job.plan.config["unlabelled"] is not None or job.kind.plans.inner_folds:
             key += (job.plan.config["fold"], job.plan.config["n_subjects"], job.plan.config["unlabelled"])
         if key not in seen:

@@ -13,13 +13,12 @@ from monai.bundle import ConfigParser
 from torch import nn
 
 from kd_monai.config.errors import component_errors
-from kd_monai.config.overlays import BUNDLES
+from kd_monai.config.overlays import BUNDLES, SHARED, bundle_scripts
 from kd_monai.config.plan import Plan, Plans
 from kd_monai.config.variables import TABLE
 from kd_monai.data import Datalist
 from kd_monai.errors import UserError
-from kd_monai.handlers import build_terms
-from kd_monai.losses.build import dry_run
+from kd_monai.losses import build_terms, dry_run
 from kd_monai.outputs import Head
 from kd_monai.task import parse_modalities
 from kd_monai.teachers.initial_weights import sliced_weights
@@ -79,7 +78,7 @@ def read_datalist(plan: Plan, **overrides: Any) -> Datalist:
     Raises:
         UserError: the data have a fault; see `Datalist.load`.
     """
-    with component_errors():
+    with bundle_scripts(SHARED), component_errors():
         datalist: Datalist = plan.changed(overrides).parser().get_parsed_content("datalist")
     return datalist
 

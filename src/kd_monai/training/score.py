@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kd_monai.config.errors import component_errors
-from kd_monai.config.overlays import SHARED, train_files
+from kd_monai.config.overlays import SHARED, bundle_scripts, train_files
 from kd_monai.config.plan import Plan
 from kd_monai.export.bundle import bundle_of, export_bundle, finished_record, template_of
 from kd_monai.phases import phase
@@ -57,7 +57,7 @@ def evaluate(bundle: Path, run_folder: Path, overrides: Mapping[str, Any]) -> No
     files = [*train_files(bundle), run_folder / "config.yaml", SHARED / "evaluate.yaml"]
     plan = Plan.read("", bundle, files, {**overrides, "run_dir": str(run_folder)})
     workflow = workflow_of(plan, "infer")
-    with component_errors():
+    with bundle_scripts(SHARED), component_errors():
         workflow.initialize()
         workflow.run()
         workflow.finalize()

@@ -14,7 +14,7 @@ from monai.bundle import ConfigWorkflow
 
 from kd_monai.atomic import write_bytes
 from kd_monai.config.errors import component_errors
-from kd_monai.config.overlays import TEACHER
+from kd_monai.config.overlays import SHARED, TEACHER, bundle_scripts
 from kd_monai.config.plan import Plan, Plans
 from kd_monai.errors import UserError
 from kd_monai.phases import phase
@@ -82,7 +82,7 @@ def train(plan: Plan) -> Path:
         workflow.parser["plan"] = plan
     record: RunFolder | None = None
     try:
-        with component_errors():
+        with bundle_scripts(SHARED), component_errors():
             try:
                 workflow.initialize()
             except SystemExit as stop:
