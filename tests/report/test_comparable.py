@@ -9,12 +9,13 @@ from typing import Any
 import pandas as pd
 import pytest
 import yaml
-from kd_monai.report.comparison_rows import parent_metrics
 from monai.bundle import ConfigParser
 
 from kd_monai.metrics import METRICS, case_row, cases_frame, write_cases
 from kd_monai.report.comparable import comparable_key, comparable_runs
 from kd_monai.report.pooled import PooledRuns
+from kd_monai.report.publish import comparison_metrics
+from kd_monai.report.report import read_study, short
 from kd_monai.runs.evaluated_run import EvaluatedRun, find_runs
 from kd_monai.task import REGIONS
 from kd_monai.training.launch import STUDENT, TEACHER, overlay

@@ -14,9 +14,8 @@ from mlflow import MlflowClient
 from tiny import pipeline
 
 from kd_monai.export.run_bundle import finished_runs
-from kd_monai.report import report as module
-from kd_monai.report.report import report
-from kd_monai.report.selection import selection
+from kd_monai.report.report import read_study
+from kd_monai.report.selection import choose
 from kd_monai.runs.archive import pack, unpack
 from kd_monai.tracking import Tracker
 from kd_monai.training.launch import STUDENT
@@ -58,7 +57,6 @@ def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_packed_study_comes_out_elsewhere_with_its_report_its_choice_and_its_mlflow_runs(
     out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(module, "draw_figures", lambda *_: [])
     file, there = tmp_path / "study.jsonl", tmp_path / "there"
     assert pipeline("pack", ["--out", str(out), "--file", str(file)], monkeypatch) == 0
     assert "3 runs of" in capsys.readouterr().out
@@ -72,10 +70,10 @@ def test_a_packed_study_comes_out_elsewhere_with_its_report_its_choice_and_its_m
     assert pipeline("unpack", ["--out", str(there), "--file", str(file)], monkeypatch) == 0
     assert "3 runs of" in capsys.readouterr().out
     assert sorted(path.name for path in there.glob("*/*.p*")) == []  # neither weights nor pictures
-    assert selection(there) == selection(out)
+    assert choose(there) == choose(out)
     for folder in out.glob("vid*"):
         (folder / "cases.csv").unlink()  # it is not finished, and was not packed
-    ours, theirs = (report(folder).rows for folder in (there, out))
+    ours, theirs = (read_study(folder).frame for folder in (there, out))
     pd.testing.assert_frame_equal(ours, theirs)
     assert finished_runs(there) == []  # `make evaluate` has nothing to score there
     cells = json.loads((there / "study.json").read_text())["cells"]

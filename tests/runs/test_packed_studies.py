@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kd_monai.report.publish import place_of
+from kd_monai.report.publish import results_between
 from kd_monai.report.report import results
 
 ROOT = Path(__file__).parents[2]
@@ -35,5 +35,5 @@ def test_its_tables_are_those_of_its_runs(name: str, tmp_path: Path) -> None:
         folder.mkdir()
         for file, text in run["files"].items():
             (folder / file).write_text(text)
-    begin, end = place_of(ROOT / readme, Path(out))
+    begin, end = results_between(ROOT / readme, Path(out))
     assert (ROOT / readme).read_text()[begin:end].strip() == results(tmp_path)
