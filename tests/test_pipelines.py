@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tiny import pipeline
 
-from kd_monai.report import compare
+from kd_monai.report import report
 from kd_monai.training import roles, score
 
 
@@ -73,8 +73,7 @@ def scored(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     monkeypatch.setattr(score, "evaluate", lambda template, folder, overrides: folders.append(folder))
     monkeypatch.setattr(score, "export_bundle", lambda folder, template, bundle: bundle)
     monkeypatch.setattr(score, "bundle_of", folders.append)
-    table = argparse.Namespace(text="the table")
-    monkeypatch.setattr(compare, "compare", lambda out, modality=None, runs=None: table)
+    monkeypatch.setattr(report, "short", lambda out, runs=None, modality=None: "the table")
     return folders
 
 

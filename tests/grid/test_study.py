@@ -19,11 +19,9 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
-from kd_monai.report.compare import compare
 from tiny import PIPELINES, TINY, coarse, pipeline
 
 from kd_monai.export import bundle as export
-from kd_monai.report import report as module
 from kd_monai.report.report import report
 from kd_monai.runs.read import COSTS
 
@@ -81,13 +79,13 @@ def test_a_study_killed_half_way_and_resumed_ends_with_table_and_report_of_its_c
     assert study.states().count("finished") in range(2, CELLS)
     met = [name for name, cell in before.items() if cell["state"] == "running"]
     assert met
-    monkeypatch.setattr(module, "draw_figures", lambda *_: [])  # tests of the report draw them
+    monkeypatch.setattr("kd_monai.report.figures.draw_figures", lambda *_: [])  # tests of the report draw them
     done = {name: written(study, name) for name, cell in before.items() if cell["state"] == "finished"}
 
     assert pipeline("study", study.line, monkeypatch) == 0
     said = capsys.readouterr()
     assert study.states() == ["finished"] * CELLS
-    assert "Comparison: " in said.out
+    assert "Students against the baseline" in said.out
     assert f"{CELLS}/{CELLS} cells finished" in said.err
     assert {name: written(study, name) for name in done} == done  # not trained again
     assert any("Continuing" in (study.out / cell["log"]).read_text() for cell in study.cells().values())
@@ -109,7 +107,7 @@ def test_a_study_killed_half_way_and_resumed_ends_with_table_and_report_of_its_c
             assert pipeline(Path(script).stem, line, monkeypatch) == 0
     finally:
         torch.set_num_threads(threads)
-    compare(typed)
+    short(typed)
     assert (study.out / "comparison.csv").read_text() == (typed / "comparison.csv").read_text()
     report(typed)
     reports = [pd.read_csv(out / "report" / "report.csv") for out in (study.out, typed)]

@@ -15,6 +15,8 @@ from kd_monai.config.overlays import STUDENT, TEACHER, overlay
 from kd_monai.metrics import METRICS, case_row, cases_frame, write_cases
 from kd_monai.report.comparable import comparable_key, comparable_runs
 from kd_monai.report.pooled import PooledRuns
+from kd_monai.report.publish import comparison_metrics
+from kd_monai.report.report import read_study, short
 from kd_monai.runs.read import EvaluatedRun, find_runs
 from kd_monai.task import REGIONS
 

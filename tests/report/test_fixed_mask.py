@@ -6,13 +6,10 @@ from types import SimpleNamespace
 
 import nibabel as nib
 import numpy as np
-from kd_monai.report.compare import compare
-from kd_monai.report.scores_text import scores_text
 
 from kd_monai.metrics import METRICS, case_row, cases_frame, read_cases, write_cases
 from kd_monai.report.fixed_mask import write_fixed_mask
-from kd_monai.report.pooled import pool_runs
-from kd_monai.runs.read import EvaluatedRun
+from kd_monai.report.report import NOTHING, short
 from kd_monai.task import LABEL_CONVENTIONS, REGIONS
 
 RECORD = {
@@ -51,14 +48,20 @@ def test_the_fixed_mask_of_a_fold_stands_beside_its_networks(tmp_path: Path) -> 
     student = evaluated_student(tmp_path, 0.9)
     folder = write_fixed_mask(student, datalist)  # type: ignore[arg-type]
     assert read_cases(folder / "cases.csv").dice_WT.to_list() == [2 / 3, 2 / 3]
-    found = compare(tmp_path)
-    assert found.text.count("Comparison: ") == 1
-    assert "bound is above the 0.667 of the best fixed mask" in " ".join(found.text.split())
+    text = " ".join(short(tmp_path).split())
+    assert text.count("Digests: ") == 1
+    assert "above the 66.7 % of the best fixed mask" in text
+    assert "| best fixed mask | 66.7 ± 0.0 |" in text
     assert write_fixed_mask(student, datalist) == folder  # type: ignore[arg-type]
 
 
 def test_one_runs_scores_can_be_shown_alone(tmp_path: Path) -> None:
-    text = scores_text([pool_runs([EvaluatedRun.read(evaluated_student(tmp_path, 0.9))])])
-    assert text.startswith("n = 2, fold 0, seed 3, scored at 1 x 1 x 1 mm; empty references: TC 0, WT 0, ET 0")
-    assert text.count("0.900 ± 0.000") == 5 + 3
-    assert "Specificity" in text
+    student = evaluated_student(tmp_path, 0.9)
+    text = short(tmp_path, [student])
+    assert "n = 2 test subjects, scored at 1 x 1 x 1 mm, fold 0, seed 3" in text
+    assert text.count("90.0 ± 0.0") == 4
+
+
+def test_a_run_without_scores_has_nothing_to_compare(tmp_path: Path) -> None:
+    (tmp_path / "student").mkdir()
+    assert short(tmp_path, [tmp_path / "student"]) == NOTHING

@@ -11,17 +11,19 @@ import pytest
 from fake_runs import write_run
 from matplotlib.collections import LineCollection
 
-from kd_monai.report.comparable import group_runs
+from kd_monai.report.comparable import comparable_runs
 from kd_monai.report.figures import draw_figures
-from kd_monai.report.figures.efficiency import efficiency_figure
-from kd_monai.report.figures.gain import gain_figure
-from kd_monai.report.label_efficiency import efficiency_tables, efficiency_words, label_efficiency
+from kd_monai.report.figures.efficiency import LabelEfficiency
+from kd_monai.report.figures.gain import Gain
+from kd_monai.report.findings import label_efficiency_findings
+from kd_monai.report.label_efficiency import label_efficiency, labelled_runs
 from kd_monai.report.rows import report_rows
+from kd_monai.report.tables import efficiency_tables
 from kd_monai.runs.read import find_runs
 
 
 def efficiency(out: Path) -> pd.DataFrame:
-    return label_efficiency(group_runs(find_runs(out)[0]))
+    return label_efficiency(labelled_runs(comparable_runs(find_runs(out)[0])))
 
 
 def write_arms(out: Path, numbers: tuple[int | None, ...], lift: float = 0.05, **student: Any) -> None:
@@ -37,12 +39,10 @@ def test_labels_that_only_the_teacher_saw_count(tmp_path: Path) -> None:
     students = rows[rows.role == "student"].set_index("n_subjects")
     assert students.n_train.to_dict() == {"all": 14, 7: 7}
     assert students.n_labelled.to_dict() == {"all": 14, 7: 14}
-    assert (
-        "kdnet on t1ce: with 14 (7 its own, the others its teacher's) labelled subjects it matches the baseline "
-        in (said := efficiency_words(rows)[0])
-    )
-    assert "with all 14, which saves no labels, +" in said
-    assert efficiency_figure(rows, "") is None  # one number of labels is no curve
+    finding = label_efficiency_findings(rows)[0]
+    assert "14 (7 of its own" in finding
+    assert "saves no labels" in finding
+    assert LabelEfficiency().data(rows).empty  # one number of labels is no curve
 
 
 def test_a_student_of_few_alone_is_shown_and_one_of_all_alone_is_not(tmp_path: Path) -> None:
@@ -53,9 +53,9 @@ def test_a_student_of_few_alone_is_shown_and_one_of_all_alone_is_not(tmp_path: P
     write_run(tmp_path, "hinton", teacher_key="teacher-None")
     rows = efficiency(tmp_path)
     (table,) = efficiency_tables(rows)
-    assert {row[0] for row in table.rows} == {"baseline", "kdnet"}
-    words = efficiency_words(rows)
-    assert words[0].startswith("kdnet on t1ce: with 7 labelled subjects it matches the baseline with all 14, +0.6")
+    assert set(table.frame.index) == {"baseline", "kdnet"}
+    words = label_efficiency_findings(rows)
+    assert words[0].startswith("kdnet on t1ce with 7 labelled subjects matches the baseline with all 14, +0.6")
     assert not any(word.startswith("hinton") for word in words)
 
 
@@ -65,8 +65,7 @@ def test_bars_of_the_figure_are_the_intervals_of_the_differences(tmp_path: Path)
         write_run(tmp_path, "baseline", n_subjects=n)
         write_run(tmp_path, "kdnet", lift=-0.2, n_subjects=n, teacher_key=f"teacher-{n}")
     rows = efficiency(tmp_path)
-    figure = efficiency_figure(rows, "")
-    assert figure is not None
+    figure = LabelEfficiency().draw(LabelEfficiency().data(rows), "")
     (axis,) = figure.axes
     bars = next(drawn for drawn in axis.collections if isinstance(drawn, LineCollection)).get_segments()
     own = rows[rows.arm == "kdnet"].sort_values("n_labelled")
@@ -81,8 +80,7 @@ def test_one_number_of_labels_is_a_point_with_its_interval(tmp_path: Path) -> No
     write_arms(tmp_path, (4,), teacher_key="teacher-4")
     write_run(tmp_path, "baseline")
     rows = efficiency(tmp_path)
-    figure = efficiency_figure(rows, "")
-    assert figure is not None
+    figure = LabelEfficiency().draw(LabelEfficiency().data(rows), "")
     (axis,) = figure.axes
     own = rows[rows.role == "student"].iloc[0]
     drawn = {line.get_label(): line.get_xydata() for line in axis.lines}
@@ -108,10 +106,10 @@ def test_settings_that_differ_under_one_number_alone_keep_their_names_under_all(
     assert {arm: sorted(map(str, of_arm.n_subjects)) for arm, of_arm in own.groupby("arm")} == {
         f"kdnet (unlabelled={value})": ["4", "all"] for value in (None, "rest")
     }
-    figure = efficiency_figure(rows, "")
-    assert figure is not None
+    figure = LabelEfficiency().draw(LabelEfficiency().data(rows), "")
     assert [len(line.get_xdata()) for line in figure.axes[0].lines if line.get_label().startswith("kdnet")] == [2, 2]
-    draw_figures(groups := group_runs(find_runs(tmp_path)[0]), [report_rows(group) for group in groups], rows, tmp_path)
+    comparables = comparable_runs(find_runs(tmp_path)[0])
+    draw_figures(comparables, [report_rows(comparable) for comparable in comparables], rows, tmp_path)
     assert (tmp_path / "gain.png").is_file()
 
 
@@ -122,9 +120,8 @@ def test_a_line_of_gains_joins_means_over_the_same_modalities_alone(tmp_path: Pa
             write_run(tmp_path, "baseline", modality, n_subjects=n)
         for modality in modalities:
             write_run(tmp_path, "kdnet", modality, n_subjects=n, teacher_key=f"teacher-{n}")
-    rows = pd.concat([report_rows(group) for group in group_runs(find_runs(tmp_path)[0])])
-    figure = gain_figure(rows, "")
-    assert figure is not None
+    rows = pd.concat([report_rows(group) for group in comparable_runs(find_runs(tmp_path)[0])])
+    figure = Gain().draw(Gain().data(rows), "")
     assert [axis.get_title() for axis in figure.axes] == ["T1ce"]
     (axis,) = figure.axes
     assert [len(line.get_xdata()) for line in axis.lines if line.get_label() == "kdnet"] == [2]
@@ -163,9 +160,9 @@ def test_a_student_whose_teacher_is_not_here_is_left_out_and_told_so(tmp_path: P
     write_arms(tmp_path, (None, 7))
     rows = efficiency(tmp_path)
     assert rows[rows.role == "student"].n_labelled.isna().all()
-    assert efficiency_words(rows)[0].startswith("Left out: kdnet on t1ce with N_SUBJECTS=7, all. Its teacher's run is")
+    assert label_efficiency_findings(rows)[0].startswith("Left out: kdnet on t1ce with N_SUBJECTS=7,all.")
     (table,) = efficiency_tables(rows)
-    assert {row[0] for row in table.rows} == {"baseline"}
+    assert set(table.frame.index) == {"baseline"}
 
 
 def test_a_student_that_never_matches_is_told_so_and_what_is_not_counted(tmp_path: Path) -> None:
@@ -173,12 +170,10 @@ def test_a_student_that_never_matches_is_told_so_and_what_is_not_counted(tmp_pat
         write_run(tmp_path, "teacher", n_subjects=n, run_key=f"teacher-{n}")
         write_run(tmp_path, "baseline", n_subjects=n)
         write_run(tmp_path, "kdnet", lift=-0.2, n_subjects=n, teacher_key=f"teacher-{n}")
-    said, not_counted = efficiency_words(efficiency(tmp_path))
-    assert "with none of 4, 14 labelled subjects does it match the baseline with all 14" in said
-    assert not_counted == (
-        "Not counted as labelled: the 3 validation subjects of each run, whose references choose its epoch and its "
-        "thresholds."
-    )
+    said, not_counted = label_efficiency_findings(efficiency(tmp_path))
+    assert "does not match the baseline with all 14" in said
+    assert "4 and 14" in said
+    assert "exclude the 3 validation subjects" in not_counted
 
 
 def test_a_modality_with_fewer_folds_stays(tmp_path: Path) -> None:
@@ -202,7 +197,7 @@ def test_the_full_baselines_folds_that_a_student_lacks_do_not_make_it_look_cheap
         write_run(tmp_path, "kdnet", lift=0.05, n_subjects=n, n_train=10 if n is None else n)
     rows = efficiency(tmp_path)
     assert rows[rows.role == "student"].n_full.tolist() == [10, 10]
-    assert "which saves no labels" in efficiency_words(rows)[0]
+    assert "saves no labels" in label_efficiency_findings(rows)[0]
 
 
 def test_a_baseline_that_has_not_all_is_not_said_to(tmp_path: Path) -> None:
@@ -211,10 +206,7 @@ def test_a_baseline_that_has_not_all_is_not_said_to(tmp_path: Path) -> None:
         write_run(tmp_path, "baseline", n_subjects=n)
         write_run(tmp_path, "kdnet", lift=0.05, n_subjects=n, teacher_key=f"teacher-{n}")
     rows = efficiency(tmp_path)
-    assert efficiency_words(rows)[0].startswith(
-        "kdnet on t1ce: with 4 labelled subjects it matches the baseline with 8, "
-    )
+    assert "with 4 labelled subjects matches the baseline with 8, " in label_efficiency_findings(rows)[0]
     assert efficiency_tables(rows)[0].title.endswith("in points to the baseline with 8")
-    figure = efficiency_figure(rows, "")
-    assert figure is not None
-    assert "the baseline that has the most" in " ".join(figure.get_suptitle().split())
+    figure = LabelEfficiency().draw(LabelEfficiency().data(rows), "")
+    assert "the baseline with the most" in " ".join(figure.get_suptitle().split())

@@ -79,6 +79,10 @@ def rows_of(out: Path) -> pd.DataFrame:
     return pd.read_csv(out / "comparison.csv", keep_default_na=False, na_values=[""])
 
 
+def unwrapped(out: Path) -> str:
+    return " ".join(short(out).split())
+
+
 def row_of(rows: pd.DataFrame, role: str, metric: str = "dice", region: str = "WT", **more: str) -> dict[str, Any]:
     kept = rows[(rows.role == role) & (rows.metric == metric) & (rows.region == region)]
     for key, value in more.items():
@@ -158,7 +162,7 @@ def test_a_teacher_that_is_worse_than_the_baseline_leaves_no_gap_in_dice_or_hd95
     write("teacher", dice=0.1)
     for role in ("baseline", "student"):
         write(role)
-    found = short(tmp_path)
+    short(tmp_path)
     for metric in ("dice", "hd95"):
         assert row_of(rows_of(tmp_path), "student", metric)["gap_closed"] == "undefined"
     assert not any(key.startswith("gap_closed") for key in comparison_metrics(read_study(tmp_path).frame))
@@ -229,7 +233,7 @@ def test_two_runs_of_one_fold_and_seed_are_refused_by_name_and_can_be_chosen_fro
         short(tmp_path)
     assert str(first) in str(caught.value)
     assert str(second) in str(caught.value)
-    assert row_of(short(tmp_path, runs=[second]).rows, "student")["mean"] == pytest.approx(0.7)
+    assert row_of(read_study(tmp_path, [second]).frame, "student")["mean"] == pytest.approx(0.7)
 
 
 def test_folds_trained_with_other_settings_are_not_pooled(tmp_path: Path, write: Write) -> None:
@@ -298,14 +302,25 @@ def test_a_run_without_scores_is_named(tmp_path: Path, write: Write) -> None:
     write("student")
     unfinished = write("baseline")
     (unfinished / "cases.csv").unlink()
-    assert f"{unfinished.name} has no cases.csv and is left out: its training is not fin" in short(tmp_path)
+    assert f"{unfinished.name} has no cases.csv and is left out: its training is not fin" in unwrapped(tmp_path)
     record = json.loads((unfinished / "run.json").read_text())
     for status, said in (
         ("FAILED", "its training failed"),
         ("FINISHED", f"evaluate it (make evaluate OUT={tmp_path})"),
     ):
         (unfinished / "run.json").write_text(json.dumps(record | {"status": status}))
-        assert f"{unfinished.name} has no cases.csv and is left out: {said}" in short(tmp_path)
+        assert f"{unfinished.name} has no cases.csv and is left out: {said}" in unwrapped(tmp_path)
+
+
+@pytest.mark.parametrize("status", ["FAILED", "RUNNING"])
+def test_scores_of_a_run_that_is_not_finished_are_not_read_and_it_is_named(
+    tmp_path: Path, write: Write, status: str
+) -> None:
+    write("student")
+    retrained = write("baseline", status=status)
+    text = unwrapped(tmp_path)
+    assert f"{retrained.name} is left out: its training is {status}" in text
+    assert set(rows_of(tmp_path).role) == {"student"}
 
 
 def test_nothing_evaluated_is_an_error_with_the_remedy(tmp_path: Path) -> None:
@@ -349,20 +364,21 @@ def test_a_student_no_better_than_a_fixed_mask_is_told_so(tmp_path: Path, write:
 def test_lower_hd95_is_better(tmp_path: Path, write: Write) -> None:
     write("baseline")
     write("student")
-    lines = [line for line in short(tmp_path).splitlines() if line.startswith(("Dice WT", "HD95 mm WT"))]
-    assert ["+" in lines[0], "-" in lines[1]] == [True, True]
-    assert [line.endswith("  better") for line in lines] == [True, True]
+    cells = [[cell.strip() for cell in line.split("|")] for line in short(tmp_path).splitlines()]
+    found = {cell[1]: cell[2:] for cell in cells if len(cell) > 5 and cell[1] in ("kdnet, Dice WT", "kdnet, HD95 WT")}
+    assert [own[0][0] for own in found.values()] == ["+", "-"]
+    assert [own[-2] for own in found.values()] == ["better", "better"]
 
 
 def test_an_interval_with_zero_in_it_is_put_in_words(tmp_path: Path, write: Write) -> None:
     write("baseline", dice=0.5)
     write("student", dice=0.5)
     text = short(tmp_path)
-    assert "these subjects show no difference" in text
-    assert "better" not in text
+    assert "| not shown |" in text
+    assert "| better" not in text
 
 
-def test_text_fits_100_columns_and_states_its_basis(tmp_path: Path, write: Write) -> None:
+def test_prose_fits_100_columns_and_states_its_basis(tmp_path: Path, write: Write) -> None:
     long = {"method": "kdnet,attention,prototype", "modality": "t1ce-t2-flair"}
     for fold in (0, 1):
         write("teacher", fold=fold)
@@ -374,18 +390,17 @@ def test_text_fits_100_columns_and_states_its_basis(tmp_path: Path, write: Write
     cases.to_csv(worst / "cases.csv", index=False)
     write("fixed_mask", modality="none")
     text = short(tmp_path)
-    assert max(map(len, text.splitlines()[:-1])) <= 100
-    assert "n = 16, fold 0, 1, seed 0, scored at 2 x 2 x 2 mm; empty references: TC 0, WT 0, ET 2" in " ".join(
-        text.split()
-    )
+    assert max(len(line) for line in text.splitlines() if not line.startswith(("| ", "- Written"))) <= 100
+    assert "n = 16 to 24 test subjects, scored at 2 x 2 x 2 mm, folds 0, 1, 2, seed 0" in " ".join(text.split())
+    assert "Empty references: TC 0, WT 0, ET 3." in text
 
 
 def test_modality_chooses_what_is_shown_and_the_file_holds_all(tmp_path: Path, write: Write) -> None:
     for modality in ("t1ce", "flair"):
         write("baseline", modality=modality)
         write("student", modality=modality)
-    text = short(tmp_path, modality="flair").text
-    assert "student kdnet flair" in text
+    text = short(tmp_path, modality="flair")
+    assert "Students against the baseline on flair" in text
     assert "t1ce" not in text.replace("t1-t1ce-t2-flair", "")
     assert set(rows_of(tmp_path).modality) == {"t1ce", "flair"}
     with pytest.raises(ValueError, match="MODALITY=t2"):
@@ -404,7 +419,7 @@ def test_comparing_twice_gives_the_same_file(tmp_path: Path, write: Write) -> No
 def test_parent_metrics_have_names_that_mlflow_takes(tmp_path: Path, write: Write) -> None:
     for role in ("teacher", "baseline", "student"):
         write(role)
-    metrics = parent_metrics(read_study(tmp_path).frame)
+    metrics = comparison_metrics(read_study(tmp_path).frame)
     assert 0 < metrics["gap_closed/kdnet_t1ce/dice_WT"] < 1
     assert "diff/kdnet_t1ce/dice_mean" in metrics
     assert all(
@@ -436,16 +451,14 @@ def test_the_command_prints_the_table_and_gives_2_where_there_is_none(
     assert "make student" in said.err
     write("student")
     assert pipeline("compare", arguments, monkeypatch) == 0
-    assert "student kdnet t1ce" in capsys.readouterr().out
+    assert "| kdnet" in capsys.readouterr().out
 
 
 def test_runs_that_were_chosen_leave_the_file_of_the_whole_folder_alone(tmp_path: Path, write: Write) -> None:
     student, _ = write("student"), write("baseline")
-    chosen = short(tmp_path, runs=[student])
-    assert chosen.path is None
-    assert "Written to" not in chosen.text
+    assert "Written to" not in short(tmp_path, runs=[student])
     assert not list(tmp_path.glob("*.csv"))
-    assert short(tmp_path).path == tmp_path / "comparison.csv"
+    assert f"Written to {tmp_path / 'comparison.csv'}" in short(tmp_path)
     first = (tmp_path / "comparison.csv").read_bytes()
     short(tmp_path, runs=[student])
     assert (tmp_path / "comparison.csv").read_bytes() == first
@@ -466,4 +479,17 @@ def test_one_run_that_cannot_be_scored_leaves_the_others(
     assert pipeline("evaluate", ["--out", str(tmp_path)], monkeypatch) == 1
     said = capsys.readouterr()
     assert "gone was not scored. ValueError: its data are not there. Correct DATA." in said.err
-    assert "student kdnet" in said.out
+    assert "| kdnet" in said.out
+
+
+def test_named_runs_are_shown_with_the_counterparts_that_they_lack(tmp_path: Path, write: Write) -> None:
+    write("teacher")
+    write("baseline")
+    student = write("student")
+    folder = student.rename(tmp_path / "kdnet_t1ce-fold0-1")
+    for other in list(tmp_path.glob("*-0-0-*")):
+        other.rename(tmp_path / f"{other.name.split('-')[0]}-fold0-2")
+    write("student", "hinton")
+    text = short(tmp_path, [folder])
+    assert all(f"| {arm} " in text for arm in ("teacher", "baseline", "kdnet"))
+    assert "hinton" not in text

@@ -18,8 +18,8 @@ from mlflow import MlflowClient
 
 from kd_monai.errors import UserError
 from kd_monai.report import report as module
-from kd_monai.report.report import report
-from kd_monai.report.selection import selection
+from kd_monai.report.report import read_study
+from kd_monai.report.selection import choose
 from kd_monai.runs import archive
 from kd_monai.runs.archive import FILES, extract, pack, unpack
 from kd_monai.runs.read import find_runs
@@ -69,9 +69,9 @@ def test_a_packed_study_comes_out_elsewhere_with_its_report_its_choice_and_its_m
     (vid,) = out.glob("vid*")
     wanted = {name: text for name, text in texts(out).items() if not name.startswith(vid.name)}
     assert texts(there) == wanted
-    assert selection(there) == selection(out)
+    assert choose(there) == choose(out)
     (vid / "cases.csv").unlink()  # it is not finished, and was not packed
-    ours, theirs = (report(folder).rows for folder in (there, out))
+    ours, theirs = (read_study(folder).frame for folder in (there, out))
     pd.testing.assert_frame_equal(ours, theirs)
 
     client = MlflowClient(f"sqlite:///{there / 'mlruns.db'}")

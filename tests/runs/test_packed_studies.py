@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kd_monai.report.publish import place_of
+from kd_monai.report.publish import results_between
 from kd_monai.report.report import results
 from kd_monai.runs.archive import extract
 
@@ -28,5 +28,5 @@ def test_every_packed_study_is_shown() -> None:
 def test_its_tables_are_those_of_its_runs(name: str, tmp_path: Path) -> None:
     readme, out = SHOWN[name]
     extract(PACKED / f"{name}.tar.xz", tmp_path)
-    begin, end = place_of(ROOT / readme, Path(out))
+    begin, end = results_between(ROOT / readme, Path(out))
     assert (ROOT / readme).read_text()[begin:end].strip() == results(tmp_path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +15,7 @@ import yaml
 
 from kd_monai.config.overlays import STUDENT, overlay
 from kd_monai.report.pooled import PooledRuns, pool_runs
-from kd_monai.runs.identity import identity, run_key
+from kd_monai.runs.identity import identity
 from kd_monai.runs.read import ROLES, EvaluatedRun, TrainedRun
 
 Key = tuple[Any, ...]
@@ -157,11 +159,10 @@ def shared_configuration_of(run: TrainedRun) -> dict[str, Any]:
 
 @cache
 def _template_ids() -> frozenset[str]:
-    template, baseline = (
-        yaml.safe_load(file.read_text())
-        for file in (STUDENT / "configs" / "train.yaml", overlay(STUDENT, "method", "baseline"))
-    )
-    return frozenset(template.keys() - baseline.keys() - _STEPS)
+    files = [STUDENT / "configs" / "train.yaml", *sorted((STUDENT.parent / "shared").glob("*.yaml"))]
+    template = {name for file in files for name in yaml.safe_load(file.read_text())}
+    baseline = yaml.safe_load(overlay(STUDENT, "method", "baseline").read_text())
+    return frozenset(template - baseline.keys() - _STEPS)
 
 
 def teachers_digest(run: TrainedRun, teachers: Mapping[str, TrainedRun]) -> str:
@@ -176,8 +177,9 @@ def teachers_digest(run: TrainedRun, teachers: Mapping[str, TrainedRun]) -> str:
 
 
 def digest(values: Mapping[str, Any]) -> str:
-    """Eight hexadecimal digits of a configuration."""
-    return run_key({"setting": values})[:8]
+    """Eight hexadecimal digits of a configuration; 2 and 2.0 are the same number."""
+    content = json.loads(json.dumps(values, default=str), parse_int=float)
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def differing(configurations: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -12,6 +12,7 @@ from kd_monai.report.comparable import ComparableRuns
 from kd_monai.report.label_efficiency import EVERY
 from kd_monai.report.rows import ALL, ENDPOINT, contains_zero, widest
 from kd_monai.runs.read import hardware_of, run_cost
+from kd_monai.task import REGIONS
 
 Row = Mapping[Hashable, Any]
 _TEACHER_REGIONS = ("TC", "WT", "ET_present", ENDPOINT)
@@ -31,13 +32,16 @@ def heading(comparable: ComparableRuns) -> str:
 
 
 def facts(comparable: ComparableRuns) -> list[str]:
-    """Subjects, resolution, folds, seeds and hardware; then the digests of data and split."""
+    """Subjects, resolution, folds, seeds and hardware; the empty references; the digests of data and split."""
     networks = [pooled for pooled in comparable.pooled if pooled.role != "fixed_mask"]
     hardware = hardware_of(run_cost(run.folder) for pooled in networks for run in pooled.runs)
     values = comparable.facts
+    cases = pd.concat([pooled.cases for pooled in networks or comparable.pooled]).drop_duplicates("subject")
+    empty = ", ".join(f"{region} {cases[f'empty_{region}'].sum()}" for region in REGIONS)
     digests = f"data {comparable.data}, split {str(values['split_digest'])[:8]}, labels {values['labels']}"
     return [
         f"{short_facts([comparable])}; {hardware}.",
+        f"Empty references: {empty}.",
         f"Digests: {digests}, configuration {values['configuration']}.",
     ]
 
@@ -165,9 +169,9 @@ def label_efficiency_findings(rows: pd.DataFrame) -> list[str]:
                 "is not in this folder, so its number of labelled subjects is unknown."
             )
     if len(rows):
-        numbers = list(dict.fromkeys(f"{n:.0f}" for n in (rows.n_val.min(), rows.n_val.max()) if pd.notna(n)))
+        numbers = dict.fromkeys(f"{n:.0f}" for n in (rows.n_val.min(), rows.n_val.max()) if pd.notna(n))
         sentences.append(
-            f"Labelled subjects exclude the {' to '.join([*numbers, ''])}validation subjects of each run. Their "
+            f"Labelled subjects exclude the {' to '.join(numbers) or 'unrecorded number of'} validation subjects of each run. Their "
             "references choose its epoch and its thresholds."
         )
     return sentences
