@@ -8,12 +8,10 @@ from __future__ import annotations
 from monai.data import CacheDataset
 
 import zoo
-from kd_monai.data import cached_transforms
-from kd_monai.data.memory_cache import MemoryCache
-from kd_monai.task import MODALITIES
+from kd_monai.data.loading import sample_bytes
 from question import Given, answer
 from row import Reach, Row, Side, costlier, faster
-from same_voxels import RULE, check_same, subjects
+from same_voxels import RULE, cached, check_same, subjects
 
 MIB = 2**20
 LIMIT_MIB = 30
@@ -25,10 +23,10 @@ def measure(given: Given) -> list[Row]:
     """MiB a case of both sides, and the largest of ours against the limit."""
     ours, theirs, brain = [], [], []
     for entry in subjects(given, 8, 2):
-        cache = MemoryCache([entry], cached_transforms(MODALITIES))
+        cache = cached([entry])
         stock = CacheDataset(zoo.entries([entry]), zoo.cached_transforms(), progress=False)
         check_same(cache, stock)
-        ours.append(cache.nbytes / MIB)
+        ours.append(sample_bytes(cache[0]) / MIB)
         theirs.append(sum(stock[0][key].nbytes for key in zoo.KEYS) / MIB)
         brain.append(int((cache[0]["image"] != 0).sum()) * 2 / MIB)
     mine, its = Side.of("ours", "MiB/case", ours), Side.of("zoo order", "MiB/case", theirs)

@@ -15,12 +15,9 @@ from isal import igzip
 from monai.data import CacheDataset
 
 import zoo
-from kd_monai.data import cached_transforms
-from kd_monai.data.memory_cache import MemoryCache
-from kd_monai.task import MODALITIES
 from question import Given, answer, in_turn
 from row import Reach, Row, Side, faster, machine
-from same_voxels import RULE, check_same, subjects
+from same_voxels import RULE, cached, check_same, subjects
 
 
 def measure(given: Given) -> list[Row]:
@@ -38,10 +35,8 @@ def measure(given: Given) -> list[Row]:
     def theirs() -> CacheDataset:
         return CacheDataset(zoo.entries(entries), zoo.cached_transforms(), progress=False)
 
-    check_same(MemoryCache(entries, cached_transforms(MODALITIES)), theirs())
-    rounds = in_turn(
-        timed(lambda: MemoryCache(entries, cached_transforms(MODALITIES))), timed(theirs), rounds=given.pick(3, 1)
-    )
+    check_same(cached(entries), theirs())
+    rounds = in_turn(timed(lambda: cached(entries)), timed(theirs), rounds=given.pick(3, 1))
     files = [Path(path).read_bytes() for entry in entries for path in [*entry["image"].values(), entry["label"]]]
     packed = [content for content in files if content[:2] == b"\x1f\x8b"]
     isal, zlib = (

@@ -21,8 +21,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 
-from kd_monai.data import cache_dataset, cached_transforms, disk_cache
-from kd_monai.data.cropped_volume import CroppedVolume
+from kd_monai.data import cache_dataset
 from kd_monai.data.entries import Entry
 from kd_monai.task import MODALITIES
 from kd_monai.tracking.peak_memory import PeakMemory

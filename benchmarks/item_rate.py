@@ -15,18 +15,16 @@ from monai.data import CacheDataset, DataLoader, Dataset, MetaTensor
 from monai.transforms import Compose
 
 import zoo
-from kd_monai.data import cached_transforms
-from kd_monai.data.memory_cache import MemoryCache
+from kd_monai.config.overlays import STUDENT
 from kd_monai.task import MODALITIES
-from kd_monai.training.launch import STUDENT
 from question import Given, answer, contract, in_turn
 from row import Reach, Row, Side, faster
-from same_voxels import RULE, check_same, subjects
+from same_voxels import RULE, cached, check_same, subjects
 
 
-def shipped(cache: MemoryCache, side: int, items: int) -> DataLoader:
+def shipped(cache: CacheDataset, side: int, items: int) -> DataLoader:
     """The student bundle's loader over a cache: its random transforms, its way to a batch."""
-    parser = ConfigParser(ConfigParser.load_config_file(STUDENT / "configs" / "train.yaml"))
+    parser = ConfigParser(ConfigParser.load_config_files(train_files(STUDENT)))
     parser.update({"train_samples": cache, "roi_size": [side] * 3, "steps_per_epoch": items, "batch_size": 1})
     loader: DataLoader = parser.get_parsed_content("train#dataloader")
     return loader
@@ -42,7 +40,7 @@ def seconds_a_batch(loader: DataLoader) -> float:
 def _row(given: Given, small: bool) -> Row:
     side = given.pick(64 if small else 128, 32)
     entries = subjects(given, 4, 2, small)
-    cache = MemoryCache(entries, cached_transforms(MODALITIES))
+    cache = cached(entries)
     stock = CacheDataset(zoo.entries(entries), zoo.training_transforms([side] * 3), progress=False)
     check_same(cache, Dataset(zoo.entries(entries), Compose(zoo.cached_transforms())))
     items = len(entries) * given.pick(4, 1)

@@ -9,10 +9,10 @@ finite.
 from __future__ import annotations
 
 import torch
+from kd_monai.config.methods import heads_needed
 from monai.bundle import ConfigParser
 
-from kd_monai.config.methods import heads_needed
-from kd_monai.training.launch import STUDENT
+from kd_monai.config.overlays import STUDENT
 from question import Given, answer, contract, in_turn
 from row import Row, Side, costlier
 from student_step import watched

@@ -17,11 +17,12 @@ from typing import Any
 import torch
 import yaml
 
+from kd_monai.config.overlays import STUDENT, overlay
 from kd_monai.metrics import read_cases
 from kd_monai.networks.inferers import resolved_precision
-from kd_monai.runs.curve import run_curve
-from kd_monai.training.launch import STUDENT, overlay, train
+from kd_monai.runs.read import run_curve
 from kd_monai.training.score import score
+from kd_monai.training.workflow import train
 from question import Given, answer, contract
 from row import Reach, Row, Side
 

@@ -26,13 +26,13 @@ from monai.bundle import ConfigWorkflow
 from monai.transforms import LoadImage
 
 import zoo
+from kd_monai.config.overlays import STUDENT
 from kd_monai.data import Datalist
+from kd_monai.export.bundle import bundle_of
 from kd_monai.export.predict import predict
-from kd_monai.export.run_bundle import bundle_of
-from kd_monai.export.untrained_run import untrained_run
+from kd_monai.export.verify import untrained_run
 from kd_monai.networks.runtimes.openvino_forward import openvino_is_installed
 from kd_monai.task import MODALITIES
-from kd_monai.training.launch import STUDENT
 from question import Given, answer, contract, without_slow_bf16
 from row import Reach, Row, Side, faster
 

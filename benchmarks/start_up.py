@@ -21,8 +21,8 @@ import subprocess
 import sys
 import time
 
-from kd_monai.export.untrained_run import untrained_run
-from kd_monai.training.launch import BUNDLES, TEACHER
+from kd_monai.config.overlays import BUNDLES, TEACHER
+from kd_monai.export.verify import untrained_run
 from question import Given, answer, contract, in_turn
 from row import Reach, Row, Side, costlier
 

@@ -12,9 +12,9 @@ import torch
 from ignite.engine import Engine, Events
 from monai.bundle import ConfigWorkflow
 
-from kd_monai.export.untrained_run import untrained_run
+from kd_monai.config.overlays import STUDENT, TEACHER
+from kd_monai.export.verify import untrained_run
 from kd_monai.networks import openvino_is_installed
-from kd_monai.training.launch import STUDENT, TEACHER
 from question import Given
 
 LENGTH = 100

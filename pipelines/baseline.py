@@ -1,17 +1,8 @@
-"""Train the mono-modal baseline, the student's network on the reference alone, and score it on its test fold."""
+"""Train and score the mono-modal baseline. Usage: NAME=value ..."""
 
-from kd_monai.config.command import run_command
-from kd_monai.config.variables import read_variables
-from kd_monai.training.roles import evaluate_run, side_by_side, train_baseline
+import sys
 
-
-def main() -> None:
-    """Parse, call, print."""
-    given = read_variables(__doc__)
-    baseline = train_baseline(given)
-    evaluate_run(baseline, given)
-    print(side_by_side([baseline]))
-
+from kd_monai.__main__ import main
 
 if __name__ == "__main__":
-    run_command(main)
+    sys.exit(main(["baseline", *sys.argv[1:]]))

@@ -1,22 +1,8 @@
-"""Rank methods on the validation parts of their runs, without a look at a test fold: python pipelines/choose.py."""
+"""Rank METHODS on the validation parts of their runs; no test case is read. Usage: NAME=value ..."""
 
-from __future__ import annotations
+import sys
 
-import argparse
-from pathlib import Path
-
-from kd_monai.config.command import run_command
-from kd_monai.report.selection import selection
-
-
-def main() -> None:
-    """Parse, call, print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("runs"), help="folder of the runs (default %(default)s)")
-    parser.add_argument("--methods", default="", help="these methods alone, joined by ',' (default all)")
-    options = parser.parse_args()
-    print(selection(options.out, {name.strip() for name in options.methods.split(",")} - {""}))
-
+from kd_monai.__main__ import main
 
 if __name__ == "__main__":
-    run_command(main)
+    sys.exit(main(["choose", *sys.argv[1:]]))

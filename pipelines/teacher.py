@@ -1,20 +1,8 @@
-"""Train the multi-modal teacher of a data set and split, and score it on its test fold.
+"""Train and score the multi-modal teacher. Usage: NAME=value ..."""
 
-With TEACHERS=crossfit those of the inner folds are trained too, which a cross-fitted student needs beside it.
-"""
+import sys
 
-from kd_monai.config.command import run_command
-from kd_monai.config.variables import read_variables
-from kd_monai.training.roles import evaluate_run, side_by_side, train_teachers
-
-
-def main() -> None:
-    """Parse, call, print."""
-    given = read_variables(__doc__)
-    teacher, *_ = train_teachers(given)
-    evaluate_run(teacher, given)
-    print(side_by_side([teacher]))
-
+from kd_monai.__main__ import main
 
 if __name__ == "__main__":
-    run_command(main)
+    sys.exit(main(["teacher", *sys.argv[1:]]))

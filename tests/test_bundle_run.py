@@ -15,13 +15,25 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import STUDENT, TEACHER, TINY, bundle_command, bundle_run, coarse, environment, metrics, variables, weights
+from kd_monai.training.roles import train_student, train_teacher
+from tiny import (
+    STUDENT,
+    TEACHER,
+    TINY,
+    bundle_command,
+    bundle_run,
+    coarse,
+    environment,
+    evaluate,
+    metrics,
+    train,
+    variables,
+    weights,
+)
 from warm_python import WarmPython
 
 from kd_monai.config.variables import read_variables
 from kd_monai.runs.folder import RunFolder
-from kd_monai.training.launch import evaluate, train
-from kd_monai.training.roles import train_student, train_teacher
 
 pytestmark = pytest.mark.slow
 

@@ -7,11 +7,10 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from tiny import STUDENT, TINY
+from tiny import STUDENT, TINY, train
 
+from kd_monai.export.bundle import bundle_of
 from kd_monai.export.predict import predict
-from kd_monai.export.run_bundle import bundle_of
-from kd_monai.training.launch import train
 
 
 @pytest.mark.slow

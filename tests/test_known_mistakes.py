@@ -1,4 +1,10 @@
-"""Mistakes found in published distillation code, each with the tests that keep it out of here."""
+"""Mistakes found in published distillation code, where more than one room must keep them out.
+
+A negative KL (softmax forgotten or applied twice), a batchmean KL, a teacher in train mode, an optimiser rebuilt at
+every step, a schedule that is never applied, a class skipped unless the whole batch has it, temperature along image
+depth, labels scored where regions are meant, the model selected on its test fold, one modality mask for a whole batch:
+tests of losses, handlers, heads, metrics and data hold what concerns one room alone.
+"""
 
 from __future__ import annotations
 
@@ -10,90 +16,19 @@ import pytest
 import torch
 import yaml
 from monai.engines import SupervisedEvaluator
-from named_tests import missing
 from torch import nn
 
-from kd_monai import losses
 from kd_monai.handlers import PrepareBatch
 from kd_monai.losses import SegmentationLoss
-from kd_monai.losses.terms.features.feature_term import FeatureTerm
 from kd_monai.losses.terms.features.latent_kl import latent_kl
-from kd_monai.losses.terms.outputs.consistency import Consistency
-from kd_monai.losses.terms.outputs.generalized import Generalized
-from kd_monai.losses.terms.outputs.kl import KL
-from kd_monai.losses.terms.outputs.masked_kd import MaskedKD
 from kd_monai.losses.terms.outputs.soft_dice_bce import SoftDiceBCE
-from kd_monai.losses.terms.outputs.standardized_kl import StandardizedKL
 from kd_monai.metrics import RegionDice
 from kd_monai.networks import LabelsHead, RegionsHead
 from kd_monai.outputs import Batch, Outputs
 from kd_monai.task import REGIONS
 
 BUNDLES = Path(__file__).parents[1] / "bundles"
-HERE = "test_known_mistakes.py"
 HEADS = (RegionsHead(), LabelsHead())
-
-MISTAKES = {
-    "a negative KL: softmax forgotten or applied twice": [
-        "losses/test_latent_kl.py::test_zero_at_equality_and_never_negative",
-        "losses/test_latent_kl.py::test_agrees_with_scipy",
-        "losses/test_kl.py::test_zero_at_equality_and_never_negative",
-        "losses/test_kl.py::test_agrees_with_scipy",
-        "losses/test_kl.py::test_no_softmax_runs_across_overlapping_regions",
-        f"{HERE}::test_a_softmax_applied_twice_would_be_seen",
-    ],
-    "a batchmean KL, V times the mean on V voxels": [
-        "losses/test_latent_kl.py::test_is_a_mean_and_not_a_batchmean_times_voxels",
-        "losses/test_kl.py::test_exclusive_labels_agree_with_ignite",
-        "losses/test_kl.py::test_twice_the_volume_with_the_same_content_keeps_the_value",
-        "losses/test_feature_term.py::test_does_not_grow_with_the_number_of_voxels",
-        f"{HERE}::test_no_term_on_outputs_grows_with_the_number_of_voxels",
-        f"{HERE}::test_the_segmentation_loss_does_not_grow_with_the_number_of_voxels",
-    ],
-    "teacher left in train mode": [
-        "handlers/test_teacher.py::test_teacher_is_in_eval_mode_whatever_train_says",
-        "handlers/test_teacher.py::test_student_learns_and_teacher_stays_as_it_was",
-    ],
-    "optimiser rebuilt at every step": [
-        "handlers/test_checkpoint.py::test_the_optimiser_has_stepped_once_per_iteration_and_was_never_rebuilt",
-        "test_learning_rate.py::test_the_schedule_and_the_trainer_have_one_optimiser",
-    ],
-    "learning-rate schedule computed but never applied": [
-        "test_learning_rate.py::test_the_rate_falls_along_the_polynomial_to_zero_at_the_end",
-        "test_learning_rate.py::test_the_papers_rate_falls_to_a_fifth_after_50_epochs_without_a_lower_validation_loss",
-    ],
-    "a class skipped unless the whole batch has it": [
-        "losses/test_prototype.py::test_a_class_that_one_sample_has_counts_for_that_sample",
-        f"{HERE}::test_a_class_that_one_sample_has_counts_for_that_sample",
-        f"{HERE}::test_a_region_that_one_case_has_counts_in_validation",
-    ],
-    "temperature or standardisation along image depth instead of the class axis": [
-        "networks/test_heads.py::test_temperature_divides_logits_across_classes_and_not_along_depth",
-        "losses/test_standardized_kl.py::test_logits_are_standardised_across_classes_and_not_along_depth",
-        "losses/test_kl.py::test_classes_are_along_dimension_1_and_not_along_depth",
-        f"{HERE}::test_probabilities_do_not_depend_on_other_voxels",
-    ],
-    "labels scored where regions are meant": [
-        "metrics/test_region_dice.py::test_labels_scored_where_regions_are_meant_are_refused",
-        "handlers/test_case_scores.py::test_regions_are_scored_and_not_labels",
-    ],
-    "the model selected on the fold it is tested on": [
-        "data/test_datalist.py::test_every_subject_is_tested_once_and_never_trained_on_by_its_run",
-        "study/test_teacher_run.py::test_a_teacher_that_has_seen_test_subjects_is_refused",
-        f"{HERE}::test_training_reads_no_test_subject_and_the_best_model_is_that_of_the_validation_part",
-    ],
-    "one modality mask for a whole batch": [
-        "handlers/test_prepare.py::test_every_sample_of_a_batch_keeps_its_own_voxels",
-        "losses/test_feature_term.py::test_splitting_the_batch_changes_nothing",
-        f"{HERE}::test_no_sample_of_a_batch_depends_on_another",
-    ],
-}
-
-
-@pytest.mark.parametrize("mistake", MISTAKES)
-def test_every_mistake_has_tests_that_exist(mistake: str) -> None:
-    assert MISTAKES[mistake]
-    assert not missing(MISTAKES[mistake])
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -112,43 +47,6 @@ def test_a_softmax_applied_twice_would_be_seen() -> None:
     teacher, student = torch.zeros(1, 2, 1, 1, 1), torch.zeros(1, 2, 1, 1, 1)
     teacher[:, 0], student[:, 1] = 9, 9
     assert latent_kl(teacher, student, "channel").item() == pytest.approx(9, rel=0.01)
-
-
-ON_OUTPUTS = [
-    *((kind, head) for kind in (KL, Consistency, Generalized, MaskedKD, SoftDiceBCE) for head in HEADS),
-    (StandardizedKL, HEADS[1]),
-]
-NOT_A_MEAN_OVER_VOXELS = {"BoundaryFirstOrder", "Holistic", "Adversarial"}
-"""Of pairs, which twice the volume has more than twice of, and of what a critic makes of the whole."""
-NO_TERMS = {"Adapter", "Critic", "DistillationLoss", "FeatureTerm", "SegmentationLoss"}
-ON_FEATURES_ALONE = {"Synthesis"}
-"""No `FeatureTerm`, for it reads no layer of the teacher; see test_synthesis.py."""
-
-
-def test_every_term_on_outputs_is_asked_whether_it_grows() -> None:
-    """Those on features are in test_feature_term.py."""
-    exported = {name: getattr(losses, name) for name in losses.__all__}
-    on_features = {name for name, kind in exported.items() if isinstance(kind, type) and issubclass(kind, FeatureTerm)}
-    terms = {name for name, kind in exported.items() if isinstance(kind, type)} - NO_TERMS
-    terms -= on_features | ON_FEATURES_ALONE
-    assert terms - NOT_A_MEAN_OVER_VOXELS == {kind.__name__ for kind, _ in ON_OUTPUTS}
-
-
-def twice(x: torch.Tensor) -> torch.Tensor:
-    """The same content on twice the volume."""
-    return torch.cat([x, x], 2)
-
-
-@pytest.mark.parametrize(("kind", "head"), ON_OUTPUTS)
-def test_no_term_on_outputs_grows_with_the_number_of_voxels(kind: Any, head: Any) -> None:
-    teacher, student = (random(2, head.out_channels, 6, 5, 4, seed=seed) for seed in (0, 1))
-    label = one_with_enhancement()
-    small, large = (
-        kind()(Outputs(change(student), head), Outputs(change(teacher), head), Batch(*[change(label)] * 3, 1.0))
-        for change in (torch.clone, twice)
-    )
-    assert (small > 0).all()
-    torch.testing.assert_close(small, large, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("head", HEADS)

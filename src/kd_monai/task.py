@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from kd_monai.errors import UserError
+
 MODALITIES = ("t1", "t1ce", "t2", "flair")
 REGIONS = ("TC", "WT", "ET")
 """Channel order of every region tensor: tumour core, whole tumour, enhancing tumour (nested: ET in TC in WT)."""
@@ -59,18 +61,18 @@ def parse_modalities(text: str | Iterable[str]) -> tuple[str, ...]:
     """Modalities of a ``-``-joined subset such as ``"t1-t2"``, or of a sequence of names, in canonical order.
 
     Raises:
-        ValueError: an unknown or repeated modality, or none at all.
+        UserError: an unknown or repeated modality, or none at all.
     """
     names = text.split("-") if isinstance(text, str) else list(text)
     names = [name.strip().lower() for name in names if name.strip()]
     unknown = sorted(set(names) - set(MODALITIES))
     if unknown:
-        raise ValueError(
+        raise UserError(
             f"modality must be one of {', '.join(MODALITIES)}, or several joined by '-' (e.g. t1ce-flair): "
             f"got {text!r}, where {', '.join(map(repr, unknown))} is unknown. Correct MODALITY or TEACHER_MODALITIES."
         )
     if len(set(names)) != len(names):
-        raise ValueError(f"a modality may stand once in a subset: got {text!r}. Remove the repetition.")
+        raise UserError(f"a modality may stand once in a subset: got {text!r}. Remove the repetition.")
     if not names:
-        raise ValueError(f"at least one modality is needed: got {text!r}. Name one of {', '.join(MODALITIES)}.")
+        raise UserError(f"at least one modality is needed: got {text!r}. Name one of {', '.join(MODALITIES)}.")
     return tuple(name for name in MODALITIES if name in names)

@@ -62,6 +62,6 @@ def test_inference_has_the_defaults_of_train(template: Path) -> None:
     train, inference = ConfigParser(), ConfigParser()
     train.read_config(template / "configs" / "train.yaml")
     inference.read_config(template / "configs" / "inference.yaml")
-    from kd_monai.export.settings import inference_settings
+    from kd_monai.export.bundle import inference_settings
 
     assert inference_settings(train) == inference_settings(inference)

@@ -19,11 +19,24 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from kd_monai.config.methods import heads_needed
+from kd_monai.training.roles import train_baseline, train_student, train_teacher
 from monai.bundle import ConfigParser
-from tiny import BUNDLES, STUDENT, TEACHER, TINY, bundle_command, environment, metrics, variables, weights
+from tiny import (
+    BUNDLES,
+    STUDENT,
+    TEACHER,
+    TINY,
+    bundle_command,
+    environment,
+    evaluate,
+    metrics,
+    train,
+    variables,
+    weights,
+)
 
 import kd_monai
-from kd_monai.config.methods import heads_needed
 from kd_monai.config.variables import read_variables
 from kd_monai.export.bundle import export_bundle
 from kd_monai.export.predict import predict
@@ -31,8 +44,6 @@ from kd_monai.export.verify import verify_static
 from kd_monai.metrics import MORE_COLUMNS
 from kd_monai.networks import openvino_is_installed
 from kd_monai.runs.folder import RunFolder
-from kd_monai.training.launch import evaluate, train
-from kd_monai.training.roles import train_baseline, train_student, train_teacher
 
 BOTH = (TEACHER, STUDENT)
 KINDS = ("recipes", "networks", "methods")

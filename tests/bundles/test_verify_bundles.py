@@ -11,8 +11,7 @@ import jsonschema
 import pytest
 from bundle_samples import BUNDLES, STUDENT, TEACHER, as_labels, brain, save, save_case
 
-from kd_monai.export.untrained_run import untrained_run
-from kd_monai.export.verify import SCHEMA, verify_properties, verify_static
+from kd_monai.export.verify import SCHEMA, untrained_run, verify_properties, verify_static
 
 REQUIRED = (
     "schema",

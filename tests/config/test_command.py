@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from kd_monai.config.command import run_command
-from kd_monai.data import DataError
+from kd_monai.config.errors import run_command
+from kd_monai.errors import UserError
+from kd_monai.errors import UserError as DataError
 from kd_monai.handlers import NaNLossError
-from kd_monai.tracking import TrackingError
 
 
 def ended(error: BaseException) -> int:
@@ -29,7 +29,7 @@ def ended(error: BaseException) -> int:
         FileNotFoundError("no such folder"),
         BlockingIOError("another one holds the run"),
         NaNLossError("the loss must be finite"),
-        TrackingError("TRACKING=required asks for a store that answers"),
+        UserError("TRACKING=required asks for a store that answers"),
     ],
     ids=lambda error: type(error).__name__,
 )

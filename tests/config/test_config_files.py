@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from kd_monai.config.config_files import ConfigFiles
 from monai.bundle import ConfigParser
 
-from kd_monai.config.config_files import ConfigFiles
-from kd_monai.training.launch import STUDENT
+from kd_monai.config.overlays import STUDENT
 
 TRAIN = STUDENT / "configs" / "train.yaml"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from kd_monai.config.settings import fitting
-from kd_monai.training.launch import STUDENT, TEACHER, overlay
+
+from kd_monai.config.overlays import STUDENT, TEACHER, overlay
 
 OF_TEACHER = [TEACHER / "configs" / "train.yaml"]
 OF_STUDENT = [STUDENT / "configs" / "train.yaml", overlay(STUDENT, "method", "kdnet")]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from kd_monai.config.overlays import STUDENT, TEACHER
 from kd_monai.config.variables import (
     LISTS,
     OF_STUDENT,
@@ -20,7 +21,6 @@ from kd_monai.config.variables import (
     read_variables,
     settings_of,
 )
-from kd_monai.training.launch import STUDENT, TEACHER
 
 ROOT = Path(__file__).parents[2]
 

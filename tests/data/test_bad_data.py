@@ -11,7 +11,10 @@ import numpy as np
 import pytest
 from small_cases import AFFINE, save, volumes, write_brats
 
-from kd_monai.data import DataError, Datalist
+from kd_monai.data import Datalist
+from kd_monai.data.checks import files
+from kd_monai.data.entries import data_error
+from kd_monai.errors import UserError
 
 SUBJECT = "S01"
 
@@ -116,9 +119,10 @@ BREAKAGES: dict[Callable[[Path], None], tuple[str, str]] = {
 def test_the_error_names_subject_file_and_remedy(tmp_path: Path, breakage: Callable[[Path], None]) -> None:
     breakage(write_brats(tmp_path))
     name, complaint = BREAKAGES[breakage]
-    with pytest.raises(DataError) as error:
+    with pytest.raises(UserError) as error:
         Datalist.load(tmp_path)
-    (problem,) = error.value.problems
+    problem = str(error.value)
+    assert "\n" not in problem
     assert problem.startswith(f"subject {SUBJECT}: ")
     assert name in problem
     assert re.search(complaint, problem)
@@ -136,9 +140,9 @@ def test_all_problems_stand_in_one_message_the_first_twenty_in_full(tmp_path: Pa
     remove_t1ce(tmp_path)
     truncate(tmp_path)
     label_of_2023(tmp_path)
-    with pytest.raises(DataError, match="3 problems"):
+    with pytest.raises(UserError, match="3 problems"):
         Datalist.load(tmp_path)
-    message = str(DataError([f"problem {number};" for number in range(30)]))
+    message = str(data_error([f"problem {number};" for number in range(30)]))
     assert "problem 19;" in message
     assert "problem 20;" not in message
     assert "10 more" in message
@@ -148,9 +152,9 @@ def test_an_unknown_modality_convention_or_folder_is_named(tmp_path: Path) -> No
     write_brats(tmp_path)
     with pytest.raises(ValueError, match=r"one of t1, t1ce, t2, flair.*'ct'"):
         Datalist.load(tmp_path, modalities="ct")
-    with pytest.raises(DataError, match=r"LABELS must be auto or one of brats2018.*'brats2019'"):
+    with pytest.raises(UserError, match=r"LABELS must be auto or one of brats2018.*'brats2019'"):
         Datalist.load(tmp_path, labels="brats2019")
-    with pytest.raises(DataError, match=f"{tmp_path}/nowhere does not exist"):
+    with pytest.raises(UserError, match=f"{tmp_path}/nowhere does not exist"):
         Datalist.load(tmp_path / "a" / ".." / "nowhere")
 
 
@@ -158,19 +162,17 @@ def test_a_file_that_passed_is_read_again_only_when_it_changed(tmp_path: Path, m
     data, remember = write_brats(tmp_path / "data"), tmp_path / "checked.json"
     Datalist.load(data, remember=remember)
     inspected = []
-    from kd_monai.data.checks import inspect_files
-
-    inspect = inspect_files.inspect_image
+    inspect = files.inspect_image
     monkeypatch.setattr(
-        inspect_files, "inspect_image", lambda path, channels=(): inspected.append(path) or inspect(path, channels)
+        files, "inspect_image", lambda path, channels=(): inspected.append(path) or inspect(path, channels)
     )
     Datalist.load(data, remember=remember)
     assert inspected == []
     all_zero(data)
-    with pytest.raises(DataError, match="zero everywhere"):
+    with pytest.raises(UserError, match="zero everywhere"):
         Datalist.load(data, remember=remember)
     assert inspected == [str(path_of(data, "flair"))]
-    with pytest.raises(DataError, match="zero everywhere"):  # what failed is never remembered
+    with pytest.raises(UserError, match="zero everywhere"):  # what failed is never remembered
         Datalist.load(data, remember=remember)
 
 

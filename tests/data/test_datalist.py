@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from small_cases import NAMES_2023, write_brats, write_case
 
-from kd_monai.data import DataError, Datalist
+from kd_monai.data import Datalist
 from kd_monai.data.entries import Entry
+from kd_monai.errors import UserError
 
 
 def names(entries: list[Entry]) -> list[str]:
@@ -70,7 +71,7 @@ def test_fewer_training_subjects_are_among_more_and_test_stays(brats: Path) -> N
         assert previous < chosen
         assert (part.val, part.test) == (full.val, full.test)
         previous = chosen
-    with pytest.raises(DataError, match=f"N_SUBJECTS must be from 1 to {len(full.train)}"):
+    with pytest.raises(UserError, match=f"N_SUBJECTS must be from 1 to {len(full.train)}"):
         Datalist.load(brats, n_subjects=len(full.train) + 1)
 
 
@@ -82,9 +83,9 @@ def test_all_trains_on_everyone(brats: Path) -> None:
 
 
 def test_folds_out_of_range_are_named(brats: Path) -> None:
-    with pytest.raises(DataError, match=r"FOLD must be one of 0, 1, 2, all: got 3"):
+    with pytest.raises(UserError, match=r"FOLD must be one of 0, 1, 2, all: got 3"):
         Datalist.load(brats, fold=3)
-    with pytest.raises(DataError, match=r"FOLDS must be from 2 to the number of patients, 12: got 13"):
+    with pytest.raises(UserError, match=r"FOLDS must be from 2 to the number of patients, 12: got 13"):
         Datalist.load(brats, folds=13)
 
 
@@ -115,7 +116,7 @@ def test_label_4_in_2023_names_is_the_resection_cavity(tmp_path: Path) -> None:
 
 def test_too_few_to_train_and_validate_is_an_error(tmp_path: Path) -> None:
     write_brats(tmp_path, 2)
-    with pytest.raises(DataError, match="leaves 0 subjects to train on and 1 to validate on"):
+    with pytest.raises(UserError, match="leaves 0 subjects to train on and 1 to validate on"):
         Datalist.load(tmp_path, folds=2)
 
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from kd_monai.data.cropped_volume import CroppedVolume, box_of, slices
 from small_cases import write_brats, write_case
 
-from kd_monai.data import DataError, Datalist, WithUnlabelled, cache_dataset, cached_transforms
-from kd_monai.data.cropped_volume import CroppedVolume, box_of, slices
 from kd_monai.data.entries import Entry
+from kd_monai.errors import Datalist, UserError, WithUnlabelled, cache_dataset, cached_transforms
 
 
 def names(entries: list[Entry]) -> set[str]:
@@ -50,7 +50,7 @@ def test_the_rest_is_what_a_nested_subset_leaves_out_of_the_training_part(brats:
 @pytest.mark.parametrize("n_subjects", [None, "all of them"])
 def test_a_rest_of_nobody_is_refused(brats: Path, n_subjects: Any) -> None:
     number = len(Datalist.load(brats).train) if n_subjects else None
-    with pytest.raises(DataError, match=rf"N_SUBJECTS leaves out; got N_SUBJECTS={number}.*Set N_SUBJECTS lower"):
+    with pytest.raises(UserError, match=rf"N_SUBJECTS leaves out; got N_SUBJECTS={number}.*Set N_SUBJECTS lower"):
         Datalist.load(brats, n_subjects=number, unlabelled="rest")
 
 
@@ -75,7 +75,7 @@ def test_the_identity_of_a_folder_is_of_its_images(brats: Path, hospital: Path) 
 def test_their_images_are_checked(brats: Path, hospital: Path) -> None:
     (hospital / "H1_t2.nii.gz").write_bytes(b"broken")
     (hospital / "H0_flair.nii.gz").unlink()
-    with pytest.raises(DataError, match=r"(?s)H0: modality flair.*is missing.*H1: the file .*H1_t2"):
+    with pytest.raises(UserError, match=r"(?s)H0: modality flair.*is missing.*H1: the file .*H1_t2"):
         Datalist.load(brats, unlabelled=hospital)
 
 
@@ -84,7 +84,7 @@ def test_a_patient_whom_the_fold_uses_is_refused_by_name(brats: Path, tmp_path: 
     patient = getattr(Datalist.load(brats), use)[0]["subject"]
     write_case(tmp_path / "more", patient)
     told = {"test": "test", "val": "validate", "train": "train"}[use]
-    with pytest.raises(DataError, match=rf"subject {patient}: .*is there to {told}\. Move it out of UNLABELLED"):
+    with pytest.raises(UserError, match=rf"subject {patient}: .*is there to {told}\. Move it out of UNLABELLED"):
         Datalist.load(brats, unlabelled=tmp_path / "more")
 
 
@@ -100,7 +100,7 @@ def test_a_labelled_subject_under_another_name_is_refused_by_its_bytes(
     copy = tmp_path / "more" / f"N0_t2{extension}"
     copy.write_bytes(Path(twin["image"]["t2"]).read_bytes())
     for n_subjects, memory in ((1, None), (2, tmp_path / "memory.json")):
-        with pytest.raises(DataError, match=rf"subject N0: .*its t2, {copy}, is the file of subject {twin['subject']}"):
+        with pytest.raises(UserError, match=rf"subject N0: .*its t2, {copy}, is the file of subject {twin['subject']}"):
             Datalist.load(tmp_path / "data", n_subjects=n_subjects, unlabelled=tmp_path / "more", remember=memory)
 
 
@@ -113,7 +113,7 @@ def test_a_labelled_subject_that_the_subset_leaves_out_is_refused_under_another_
     assert names(Datalist.load(brats, n_subjects=2, unlabelled=tmp_path / "more").unlabelled.entries) == {left_out}
     for file in (tmp_path / "more").iterdir():
         file.rename(file.with_name(file.name.replace(left_out, "N0")))
-    with pytest.raises(DataError, match=rf"subject N0: .*is the file of subject {left_out}"):
+    with pytest.raises(UserError, match=rf"subject N0: .*is the file of subject {left_out}"):
         Datalist.load(brats, n_subjects=2, unlabelled=tmp_path / "more")
 
 
@@ -122,12 +122,12 @@ def test_another_time_point_of_a_test_patient_is_refused(tmp_path: Path) -> None
         write_case(tmp_path / "data", f"Brats18_A_{number}_1")
     tested = Datalist.load(tmp_path / "data").test[0]["subject"]
     write_case(tmp_path / "more", f"{tested[:-1]}2")
-    with pytest.raises(DataError, match=rf"subject {tested[:-1]}2: .*patient {tested[:-2]} is there to test"):
+    with pytest.raises(UserError, match=rf"subject {tested[:-1]}2: .*patient {tested[:-2]} is there to test"):
         Datalist.load(tmp_path / "data", unlabelled=tmp_path / "more")
 
 
 def test_a_folder_that_is_not_there_is_refused_by_its_variable(brats: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"UNLABELLED must name a folder.*does not exist\. Correct UNLABELLED"):
+    with pytest.raises(UserError, match=r"UNLABELLED must name a folder.*does not exist\. Correct UNLABELLED"):
         Datalist.load(brats, unlabelled=tmp_path / "none")
 
 

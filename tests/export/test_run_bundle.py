@@ -10,8 +10,8 @@ import torch
 import yaml
 from monai.bundle import ConfigParser
 
-from kd_monai.export.run_bundle import bundle_of
-from kd_monai.training.launch import STUDENT, TEACHER
+from kd_monai.config.overlays import STUDENT, TEACHER
+from kd_monai.export.bundle import bundle_of
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 import yaml
+from kd_monai.grid.cells import Cell, plan
+from kd_monai.grid.grid import Grid, read_grid
+from kd_monai.training.grid_data import read_data
 from small_run import datalist
 from tiny import pipeline
 
 from kd_monai.config.variables import overrides_of, read_variables
-from kd_monai.data.errors import DataError
-from kd_monai.grid.cells import Cell, plan
-from kd_monai.grid.grid import Grid, read_grid
-from kd_monai.training.grid_data import read_data
+from kd_monai.errors import UserError
 
 
 def grid(*arguments: str) -> Grid:
@@ -270,7 +270,7 @@ def test_the_data_are_checked_with_every_modality_of_the_grid_and_give_the_folds
 def test_what_a_fold_cannot_give_is_refused_before_anything_is_trained(
     phantom: Path, tmp_path: Path, arguments: list[str], said: str
 ) -> None:
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(UserError, match=said):
         read_data(read_grid(None, ["--data", str(phantom), "--out", str(tmp_path), *arguments]))
 
 

@@ -19,13 +19,13 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from kd_monai.report.compare import compare
 from tiny import PIPELINES, TINY, coarse, pipeline
 
 from kd_monai.export import bundle as export
 from kd_monai.report import report as module
-from kd_monai.report.compare import compare
 from kd_monai.report.report import report
-from kd_monai.runs.cost import COSTS
+from kd_monai.runs.read import COSTS
 
 STUDY = {
     "fold": "0,1", "folds": "2", "methods": "baseline,kdnet", "modalities": "t1ce", "jobs": "2", "epochs": "2",

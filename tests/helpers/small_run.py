@@ -5,11 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from kd_monai.config.plan import Plan
 from kd_monai.data import Datalist
-from kd_monai.runs.folder import RunFolder
+from kd_monai.runs import RunFolder
 from kd_monai.task import LABEL_CONVENTIONS
 
-CONFIG = {"modality": "t1ce", "epochs": 2, "learning_rate": 0.001, "terms": {"kl": {"weight": 1.0}}}
+CONFIG = {
+    "role": "student", "method": "kdnet", "modality": "t1ce", "fold": 0, "seed": 7, "recipe": "quick",
+    "spacing_mm": 2.0, "epochs": 2, "learning_rate": 0.001, "terms": {"kl": {"weight": 1.0}},
+}  # fmt: skip
 
 
 def entries(*subjects: str) -> list[Any]:
@@ -30,10 +34,14 @@ def datalist(digest: str = "d" * 64, test: tuple[str, ...] = ("e", "f")) -> Data
     )
 
 
-def run_folder(out: Path, **changes: Any) -> RunFolder:
-    """A student's run of `CONFIG` under `out`."""
-    settings: dict[str, Any] = {
-        "role": "student", "method": "kdnet", "modality": "t1ce", "datalist": datalist(), "fold": 0, "seed": 7,
-        "recipe": "quick", "spacing_mm": 2.0, "config": CONFIG,
-    }  # fmt: skip
-    return RunFolder(out, **{**settings, **changes})
+def plan(out: Path, **config: Any) -> Plan:
+    """Of `CONFIG` with changes, under `out`."""
+    changed = {**CONFIG, "output_dir": str(out), **config}
+    return Plan(changed["role"], Path("bundle"), (), {}, changed)
+
+
+def run_folder(
+    out: Path, data: Datalist | None = None, teacher: Any = None, device: str = "cpu", **config: Any
+) -> RunFolder:
+    """A student's run of `CONFIG` with changes, under `out`."""
+    return RunFolder(plan(out, **config), data or datalist(), device, teacher=teacher)

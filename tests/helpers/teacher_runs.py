@@ -13,8 +13,8 @@ import yaml
 from monai.bundle import ConfigParser
 from small_run import datalist, entries
 
+from kd_monai.config.overlays import TEACHER as BUNDLE
 from kd_monai.data import Datalist, Unlabelled
-from kd_monai.training.launch import TEACHER as BUNDLE
 
 RECORD = {
     "role": "teacher", "status": "FINISHED", "run_key": "k" * 64, "spacing_mm": 2.0, "seen": ["a", "b", "c", "d"],

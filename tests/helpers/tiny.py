@@ -5,34 +5,39 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import runpy
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import nibabel as nib
 import numpy as np
-import pytest
 import torch
 
-from kd_monai.training.launch import BUNDLES, STUDENT, TEACHER
+from kd_monai.__main__ import main
+from kd_monai.config.overlays import BUNDLES, STUDENT, TEACHER, train_files
+from kd_monai.config.plan import Plan
+from kd_monai.training import workflow
+from kd_monai.training.score import evaluate
 
 __all__ = [
     "BUNDLES",
-    "PIPELINES",
     "STUDENT",
     "TEACHER",
     "TINY",
     "bundle_run",
     "coarse",
+    "command",
+    "evaluate",
     "hashes",
     "metrics",
-    "pipeline",
+    "train",
     "weights",
+    "words",
 ]
 
-PIPELINES = BUNDLES.parent / "pipelines"
 TINY: dict[str, Any] = {
     "epochs": 1,
     "n_subjects": 4,
@@ -57,24 +62,25 @@ def coarse(phantom: Path, out: Path, subjects: slice = slice(None)) -> Path:
     return out
 
 
-def variables(**given: str) -> list[str]:
-    """`TINY` and more as a command line of a pipeline."""
-    own = ("epochs", "n_subjects", "device")
-    shown = {name.replace("_", "-"): str(TINY[name]) for name in own} | {
-        name.replace("_", "-"): value for name, value in given.items()
-    }
-    line = [part for name, value in shown.items() for part in (f"--{name}", value)]
-    return line + [part for name, value in TINY.items() if name not in own for part in ("--set", f"{name}={value}")]
+def words(**typed: str) -> list[str]:
+    """`TINY` and more as the words behind a verb."""
+    typed = {"epochs": str(TINY["epochs"]), "n_subjects": str(TINY["n_subjects"]), "device": TINY["device"], **typed}
+    rest = {name: value for name, value in TINY.items() if name not in typed}
+    settings = " ".join(f"{name}={value}" for name, value in rest.items())
+    typed["set"] = f"{settings} {typed.get('set', '')}".strip()
+    return [f"{name.upper()}={value}" for name, value in typed.items()]
 
 
-def pipeline(name: str, line: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
-    """Run a pipeline in this process, as its command line would; its exit status."""
-    monkeypatch.setattr(sys, "argv", [f"{name}.py", *line])
-    try:
-        runpy.run_path(str(PIPELINES / f"{name}.py"), run_name="__main__")
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    return 0
+def command(verb: str, line: list[str]) -> int:
+    """Run a command in this process; its exit status."""
+    return main([verb, *line])
+
+
+def train(bundle: Path, overlays: Sequence[Path], overrides: Mapping[str, Any]) -> SimpleNamespace:
+    """Train what a bundle and overlays say; `path` is the run folder, `model` its weights."""
+    role = "teacher" if bundle == TEACHER else "student"
+    path = workflow.train(Plan.read(role, bundle, [*train_files(bundle), *overlays], overrides))
+    return SimpleNamespace(path=path, model=path / "model.pt", record=json.loads((path / "run.json").read_text()))
 
 
 def bundle_command(bundle: Path, files: list[str | Path], **overrides: Any) -> list[str]:

@@ -9,8 +9,8 @@ from monai.bundle import ConfigParser
 from monai.data import MetaTensor
 from monai.transforms import Compose, CropForegroundd, Invertd, Spacingd
 
+from kd_monai.config.overlays import STUDENT, TEACHER
 from kd_monai.networks import without_rim
-from kd_monai.training.launch import STUDENT, TEACHER
 
 
 def rim_of_box() -> torch.Tensor:

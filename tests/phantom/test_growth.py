@@ -6,12 +6,10 @@ import numpy as np
 import pytest
 from scipy.ndimage import distance_transform_edt
 
-from kd_monai.phantom import grade_of, subject_name
 from kd_monai.phantom.contrast import draw_signals
-from kd_monai.phantom.field import SmoothField
-from kd_monai.phantom.grid import Grid
-from kd_monai.phantom.travel import travel_time
-from kd_monai.phantom.tumour import draw_sizes
+from kd_monai.phantom.grid import Grid, SmoothField
+from kd_monai.phantom.subject import grade_of, subject_name
+from kd_monai.phantom.tumour import draw_sizes, travel_time
 
 
 def test_grades_come_in_the_proportion_of_brats_2018() -> None:

@@ -10,7 +10,7 @@ import pytest
 from scipy.ndimage import label as connected
 from sklearn.metrics import roc_auc_score
 
-from kd_monai.phantom import make_subject
+from kd_monai.phantom.subject import make_subject
 
 INDICES = (0, 1, 2, 5)  # HGG, LGG, HGG, LGG
 MODALITIES = ("t1", "t1ce", "t2", "flair")

@@ -12,7 +12,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from kd_monai.phantom import make_subject, write, write_phantom
+from kd_monai.errors import UserError
+from kd_monai.phantom import write, write_phantom
+from kd_monai.phantom.subject import make_subject
 
 MODALITIES = ("t1", "t1ce", "t2", "flair")
 
@@ -96,7 +98,7 @@ def test_other_settings_are_refused_and_nothing_is_lost(
 ) -> None:
     write_phantom(tmp_path, 2, 2, 0, progress=False)
     before = sorted(tmp_path.rglob("*"))
-    with pytest.raises(FileExistsError, match=r"Choose another folder"):
+    with pytest.raises(UserError, match=r"Choose another folder"):
         write_phantom(tmp_path, n, spacing_mm, seed, progress=False)
     assert sorted(tmp_path.rglob("*")) == before
     assert made == [0, 1]
@@ -104,7 +106,7 @@ def test_other_settings_are_refused_and_nothing_is_lost(
 
 def test_a_folder_with_other_files_is_refused(tmp_path: Path, made: list[int]) -> None:
     (tmp_path / "patient.nii.gz").touch()
-    with pytest.raises(FileExistsError, match=r"patient|other files"):
+    with pytest.raises(UserError, match=r"patient|other files"):
         write_phantom(tmp_path, 1, 2, 0, progress=False)
     assert made == []
 

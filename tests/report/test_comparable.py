@@ -11,13 +11,12 @@ import pytest
 import yaml
 from monai.bundle import ConfigParser
 
+from kd_monai.config.overlays import STUDENT, TEACHER, overlay
 from kd_monai.metrics import METRICS, case_row, cases_frame, write_cases
-from kd_monai.report.comparable import group_key, group_runs
-from kd_monai.report.compare import compare
-from kd_monai.report.comparison_rows import parent_metrics
-from kd_monai.runs.evaluated_run import EvaluatedRun, find_runs
+from kd_monai.report.comparable import comparable_key, comparable_runs
+from kd_monai.report.pooled import PooledRuns
+from kd_monai.runs.read import EvaluatedRun, find_runs
 from kd_monai.task import REGIONS
-from kd_monai.training.launch import STUDENT, TEACHER, overlay
 
 DICE = {"teacher": 0.8, "baseline": 0.5, "student": 0.6, "fixed_mask": 0.2}
 
@@ -63,7 +62,14 @@ def write(
 
 def tables(out: Path) -> list[list[str]]:
     """Titles of each group's pools."""
-    return [[pool.title for pool in group.pools] for group in group_runs(find_runs(out)[0])]
+    return [list(map(title, group.pooled)) for group in comparable_runs(find_runs(out)[0])]
+
+
+def title(pooled: PooledRuns) -> str:
+    """Role, method of a student, modality, and what tells its variants apart."""
+    method = [pooled.method] if pooled.role == "student" else []
+    variant = [pooled.variant[:4]] if pooled.differs else []
+    return " ".join([pooled.role, *method, pooled.modality, *variant])
 
 
 def wt(rows: pd.DataFrame, role: str) -> pd.DataFrame:
@@ -93,13 +99,14 @@ def test_each_setting_has_its_table_its_baseline_and_a_line_that_says_what_diffe
     for setting, gain in (({}, 0.1), (other, 0.2)):
         write(tmp_path, "baseline", **setting)
         write(tmp_path, "student", dice=DICE["baseline"] + gain, **setting)
-    found = compare(tmp_path)
-    assert found.text.count("Comparison: ") == 2
-    assert sorted(wt(found.rows, "student")["diff"]) == pytest.approx([0.1, 0.2])
+    found = read_study(tmp_path).frame
+    assert found.configuration.nunique() == 2
+    text = short(tmp_path)
+    assert sorted(wt(found, "student")["diff"]) == pytest.approx([0.1, 0.2])
     for part in said:
-        assert found.text.count(part) == 1
-    assert sorted(parent_metrics(found.rows).values())[0] == pytest.approx(0.1)
-    names = {key for key in parent_metrics(found.rows) if key.endswith("/dice_WT")}
+        assert text.count(part) == 1
+    assert sorted(comparison_metrics(found).values())[0] == pytest.approx(0.1)
+    names = {key for key in comparison_metrics(found) if key.endswith("/dice_WT")}
     assert len(names) == 2  # one setting does not overwrite the other on the parent
 
 
@@ -107,16 +114,16 @@ def test_arms_of_other_numbers_of_subjects_do_not_overwrite_each_other_on_their_
     for arm in ({}, {"n_subjects": 4}, {"n_subjects": 8}):
         write(tmp_path, "baseline", **arm)
         write(tmp_path, "student", **arm)
-    names = {key for key in parent_metrics(compare(tmp_path).rows) if key.endswith("/dice_WT")}
+    names = {key for key in comparison_metrics(read_study(tmp_path).frame) if key.endswith("/dice_WT")}
     assert names == {f"diff/kdnet_t1ce{arm}/dice_WT" for arm in ("", "_n4", "_n8")}
 
 
 def test_a_student_without_a_baseline_of_its_setting_is_compared_with_none(tmp_path: Path) -> None:
     write(tmp_path, "baseline")
     write(tmp_path, "student", epochs=3)
-    found = compare(tmp_path)
-    assert wt(found.rows, "student")["diff"].isna().all()
-    assert "Missing: the baseline on t1ce" in found.text
+    found = read_study(tmp_path).frame
+    assert wt(found, "student")["diff"].isna().all()
+    assert "Missing: the baseline on t1ce" in short(tmp_path)
 
 
 def test_what_a_method_adds_or_changes_of_its_own_keeps_its_baseline(tmp_path: Path) -> None:
@@ -124,7 +131,7 @@ def test_what_a_method_adds_or_changes_of_its_own_keeps_its_baseline(tmp_path: P
     added = {"temperature": 3.0, "loss#more": 1, "initialize": ["$1"], "segmentation_weight": 0.5, "num_workers": 4}
     write(tmp_path, "student", **added)
     assert len(tables(tmp_path)) == 1
-    assert wt(compare(tmp_path).rows, "student")["diff"].item() == pytest.approx(0.1)
+    assert wt(read_study(tmp_path).frame, "student")["diff"].item() == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize("options", [{"teachers": "crossfit"}, {"init": "teacher"}, {"inner_folds": 5}])
@@ -132,8 +139,8 @@ def test_what_its_teacher_knows_more_keeps_a_students_baseline_and_is_told(tmp_p
     write(tmp_path, "baseline")
     write(tmp_path, "student")
     write(tmp_path, "student", **options)
-    (table,) = group_runs(find_runs(tmp_path)[0])
-    students = {pool.differs for pool in table.pools if pool.role == "student"}
+    (table,) = comparable_runs(find_runs(tmp_path)[0])
+    students = {pool.differs for pool in table.pooled if pool.role == "student"}
     ((name, value),) = options.items()
     assert any(f"{name}={value}" in differs for differs in students)
     assert len(students) == 2
@@ -144,8 +151,8 @@ def test_a_student_has_one_name_on_all_modalities_where_a_setting_differs_on_som
         write(tmp_path, "baseline", modality)
         write(tmp_path, "student", modality)
     write(tmp_path, "student", "t1ce", teachers="crossfit")
-    (table,) = group_runs(find_runs(tmp_path)[0])
-    names = [(pool.modality, pool.differs) for pool in table.pools if pool.role == "student"]
+    (table,) = comparable_runs(find_runs(tmp_path)[0])
+    names = [(pool.modality, pool.differs) for pool in table.pooled if pool.role == "student"]
     assert names == [("t1", "teachers=single"), ("t1ce", "teachers=single"), ("t1ce", "teachers=crossfit")]
 
 
@@ -184,12 +191,12 @@ def test_students_of_other_terms_stand_in_one_table_and_say_how_they_differ(tmp_
     write(tmp_path, "baseline")
     for weight in (1.0, 10.0):
         write(tmp_path, "student", dice=0.5 + 0.01 * weight, **{"terms#latent_kl#weight": weight})
-    found = compare(tmp_path)
-    assert found.text.count("Comparison: ") == 1
-    assert sorted(wt(found.rows, "student")["diff"]) == pytest.approx([0.01, 0.1])
-    assert wt(found.rows, "student").variant.nunique() == 2
+    found = read_study(tmp_path).frame
+    assert found.configuration.nunique() == 1
+    assert sorted(wt(found, "student")["diff"]) == pytest.approx([0.01, 0.1])
+    assert wt(found, "student").variant.nunique() == 2
     for weight in ("1.0", "10.0"):
-        assert f": terms#latent_kl#weight={weight}\n" in found.text
+        assert f"kdnet (terms#latent_kl#weight={weight})" in short(tmp_path)
 
 
 def test_a_teacher_of_another_setting_stands_with_the_students_it_taught(tmp_path: Path) -> None:
@@ -197,7 +204,7 @@ def test_a_teacher_of_another_setting_stands_with_the_students_it_taught(tmp_pat
     write(tmp_path, "baseline")
     write(tmp_path, "student", taught_by="wide")
     assert tables(tmp_path) == [["teacher t1-t1ce-t2-flair", "baseline t1ce", "student kdnet t1ce"]]
-    assert wt(compare(tmp_path).rows, "student")["teacher_diff"].item() == pytest.approx(0.3)
+    assert wt(read_study(tmp_path).frame, "student")["teacher_diff"].item() == pytest.approx(0.3)
 
 
 def test_a_teacher_of_students_of_two_settings_stands_with_both(tmp_path: Path) -> None:
@@ -212,9 +219,9 @@ def test_a_teacher_whose_students_are_not_evaluated_yet_stands_with_those_of_oth
         write(tmp_path, "teacher", fold=fold, key=f"t{fold}", width=16)
     write(tmp_path, "teacher", fold=2, key="t2", width=32)
     write(tmp_path, "student", taught_by="t0")
-    found = {tuple(pool.title for pool in group.pools): group for group in group_runs(find_runs(tmp_path)[0])}
+    found = {tuple(map(title, group.pooled)): group for group in comparable_runs(find_runs(tmp_path)[0])}
     assert len(found) == 2
-    assert found["teacher t1-t1ce-t2-flair", "student kdnet t1ce"].pools[0].folds == [0, 1]
+    assert found["teacher t1-t1ce-t2-flair", "student kdnet t1ce"].pooled[0].runs[1].record["fold"] == 1
 
 
 def test_the_teacher_of_all_subjects_stands_with_the_students_of_few(tmp_path: Path) -> None:
@@ -234,7 +241,7 @@ def test_students_of_several_teachers_are_told_apart(tmp_path: Path) -> None:
     (titles,) = tables(tmp_path)
     assert len(set(titles)) == 5
     teacher = titles[0].split()[-1]
-    assert f"teacher={teacher}" in compare(tmp_path).text
+    assert f"teacher={teacher}" in short(tmp_path)
 
 
 def test_folds_of_one_setting_are_one_pool_though_each_has_its_own_teacher(tmp_path: Path) -> None:
@@ -248,11 +255,11 @@ def test_a_fixed_mask_stands_in_every_setting_of_its_study(tmp_path: Path) -> No
     write(tmp_path, "fixed_mask", modality="none")
     for width in (4, 8):
         write(tmp_path, "student", width=width)
-    assert [titles[-1] for titles in tables(tmp_path)] == ["best fixed mask"] * 2
+    assert [titles[-1] for titles in tables(tmp_path)] == ["fixed_mask none"] * 2
 
 
 def test_a_whole_number_with_a_point_is_the_same_setting(tmp_path: Path) -> None:
-    keys = {group_key(EvaluatedRun.read(write(tmp_path, "baseline", spacing_mm=value))) for value in (2, 2.0)}
+    keys = {comparable_key(EvaluatedRun.read(write(tmp_path, "baseline", spacing_mm=value))) for value in (2, 2.0)}
     assert len(keys) == 1
 
 
@@ -260,6 +267,6 @@ def test_a_group_names_the_folder_of_its_data_beside_their_digest(tmp_path: Path
     """Runs on the phantom and on real cases in one folder are told apart by more than a hash."""
     write(tmp_path, "baseline", dataset_dir="/somewhere/brats/2mm")
     write(tmp_path, "student", dataset_dir="/elsewhere/2mm")
-    (group,) = group_runs(find_runs(tmp_path)[0])
+    (group,) = comparable_runs(find_runs(tmp_path)[0])
     assert group.data == "d (2mm)"
-    assert "data d (2mm), split s" in compare(tmp_path).text
+    assert "data d (2mm), split s" in short(tmp_path)

@@ -6,13 +6,13 @@ from types import SimpleNamespace
 
 import nibabel as nib
 import numpy as np
+from kd_monai.report.compare import compare
+from kd_monai.report.scores_text import scores_text
 
 from kd_monai.metrics import METRICS, case_row, cases_frame, read_cases, write_cases
-from kd_monai.report.compare import compare
 from kd_monai.report.fixed_mask import write_fixed_mask
 from kd_monai.report.pooled import pool_runs
-from kd_monai.report.scores_text import scores_text
-from kd_monai.runs.evaluated_run import EvaluatedRun
+from kd_monai.runs.read import EvaluatedRun
 from kd_monai.task import LABEL_CONVENTIONS, REGIONS
 
 RECORD = {

@@ -17,7 +17,7 @@ from kd_monai.report.figures.efficiency import efficiency_figure
 from kd_monai.report.figures.gain import gain_figure
 from kd_monai.report.label_efficiency import efficiency_tables, efficiency_words, label_efficiency
 from kd_monai.report.rows import report_rows
-from kd_monai.runs.evaluated_run import find_runs
+from kd_monai.runs.read import find_runs
 
 
 def efficiency(out: Path) -> pd.DataFrame:

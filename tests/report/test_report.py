@@ -11,6 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from fake_runs import subjects_of, write_journal, write_run
+from kd_monai.report.report_metrics import report_metrics
+from kd_monai.report.summary_tables import summary_tables
+from kd_monai.report.table import Table
+from kd_monai.report.words import report_words
+from kd_monai.tracking.names import check_name
 from matplotlib.image import imread
 from scipy.stats import wilcoxon
 from tiny import pipeline
@@ -21,14 +26,9 @@ from kd_monai.report.figures.curves import curves_figure
 from kd_monai.report.label_efficiency import efficiency_words, label_efficiency
 from kd_monai.report.publish import BEGIN, END, write_results
 from kd_monai.report.report import Report, report
-from kd_monai.report.report_metrics import report_metrics
 from kd_monai.report.rows import report_rows
-from kd_monai.report.summary_tables import summary_tables
-from kd_monai.report.table import Table
-from kd_monai.report.words import report_words
-from kd_monai.runs.evaluated_run import find_runs
+from kd_monai.runs.read import find_runs
 from kd_monai.tracking import Tracker
-from kd_monai.tracking.names import check_name
 
 LIFTS = {"baseline": 0.0, "kdnet": 0.05, "hinton": 0.0}
 REGIONS = ("WT", "TC", "ET_present")

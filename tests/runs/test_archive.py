@@ -1,25 +1,29 @@
-"""Runs that travel as text: what comes out is what went in, without weights and without this machine's folders."""
+"""Runs that travel as one file: what comes out is what went in, to the byte, without weights and pictures."""
 
 from __future__ import annotations
 
+import gzip
+import io
 import json
 import lzma
 import re
+import tarfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from fake_runs import write_run
 from mlflow import MlflowClient
-from tiny import pipeline
 
-from kd_monai.export.run_bundle import finished_runs
+from kd_monai.errors import UserError
 from kd_monai.report import report as module
 from kd_monai.report.report import report
 from kd_monai.report.selection import selection
-from kd_monai.runs.archive import pack, unpack
+from kd_monai.runs import archive
+from kd_monai.runs.archive import FILES, extract, pack, unpack
+from kd_monai.runs.read import find_runs
 from kd_monai.tracking import Tracker
-from kd_monai.training.launch import STUDENT
 
 STUDIES = Path(__file__).parents[2] / "benchmarks" / "studies"
 DICE = {"teacher": 0.7, "baseline": 0.5, "kdnet": 0.6}
@@ -29,127 +33,167 @@ DICE = {"teacher": 0.7, "baseline": 0.5, "kdnet": 0.6}
 def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A fold's teacher, baseline and student with weights and a picture, and a run that is still in training."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setattr(Tracker, "_launch", lambda self: None)  # nothing is sent
     out = tmp_path / "here"
     out.mkdir()
-    cells = {}
     for method, dice in DICE.items():
-        settings = {"dataset_dir": str(tmp_path / "hospital" / "2mm"), "output_dir": str(out)}
-        folder = write_run(out, method, lift=dice - 0.5, settings=settings)
+        folder = write_run(out, method, lift=dice - 0.5, settings={"dataset_dir": "/hospital/2mm"})
         (folder / "model.pt").write_bytes(b"weights")
         (folder / "overlay.png").write_bytes(b"a picture")
-        params = {"bundle_root": str(STUDENT), "dataset_dir": settings["dataset_dir"], "torch_threads": "1"}
-        with Tracker(folder, "kd_monai", method, {"method": method}, params, "study", {"recipe": "study"}) as tracker:
+        with Tracker(folder, "kd_monai", method, {"method": method}, {}, "study", {"recipe": "study"}) as tracker:
             tracker.start()
             tracker.log_metrics({"val/dice_mean": dice}, step=2)
             tracker.log_artifact(folder / "overlay.png")
-            tracker.log_parent_metrics({"report/kdnet/diff": 1.0})
         with (folder / "journal.jsonl").open("a") as journal:
             journal.write('{"op": "metr\n')  # a killed process leaves half a line
-        cells[f"{method}-fold0"] = {
-            "state": "finished", "run": folder.name, "seconds": 12.0, "signature": method, "teacher": "",
-            "command": f"python --out {out}", "message": "",
-        }  # fmt: skip
-    open_run = write_run(out, "vid", status="RUNNING")
-    cells["vid-fold0"] = {"state": "running", "run": open_run.name}
-    (out / "study.json").write_text(json.dumps({"cells": cells}))
+    write_run(out, "vid", status="RUNNING")
+    monkeypatch.undo()
     return out
 
 
-def test_a_packed_study_comes_out_elsewhere_with_its_report_its_choice_and_its_mlflow_runs(
-    out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(module, "draw_figures", lambda *_: [])
-    file, there = tmp_path / "study.jsonl", tmp_path / "there"
-    assert pipeline("pack", ["--out", str(out), "--file", str(file)], monkeypatch) == 0
-    assert "3 runs of" in capsys.readouterr().out
-    text = file.read_text()
-    assert str(tmp_path) not in text
-    assert str(STUDENT.parent) not in text
-    assert "overlay" not in text
-    assert "report/kdnet/diff" not in text  # a report tells it anew
-    assert "val/dice_mean" in text
+def texts(out: Path) -> dict[str, bytes]:
+    files = [file for file in out.glob("*/*") if file.name in FILES]
+    return {str(file.relative_to(out)): file.read_bytes() for file in files}
 
-    assert pipeline("unpack", ["--out", str(there), "--file", str(file)], monkeypatch) == 0
-    assert "3 runs of" in capsys.readouterr().out
-    assert sorted(path.name for path in there.glob("*/*.p*")) == []  # neither weights nor pictures
+
+def test_a_packed_study_comes_out_elsewhere_with_its_report_its_choice_and_its_mlflow_runs(
+    out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setattr(module, "draw_figures", lambda *_: [])
+    file, there = tmp_path / "study.tar.xz", tmp_path / "there"
+    assert pack(out, file) == 3
+    assert len(unpack(file, there)) == 3
+    assert "overlay" not in caplog.text  # nobody misses what was never packed
+    assert [path.name for path in there.glob("*/*.p*")] == []
+    (vid,) = out.glob("vid*")
+    wanted = {name: text for name, text in texts(out).items() if not name.startswith(vid.name)}
+    assert texts(there) == wanted
     assert selection(there) == selection(out)
-    for folder in out.glob("vid*"):
-        (folder / "cases.csv").unlink()  # it is not finished, and was not packed
+    (vid / "cases.csv").unlink()  # it is not finished, and was not packed
     ours, theirs = (report(folder).rows for folder in (there, out))
     pd.testing.assert_frame_equal(ours, theirs)
-    assert finished_runs(there) == []  # `make evaluate` has nothing to score there
-    cells = json.loads((there / "study.json").read_text())["cells"]
-    assert set(cells) == {f"{method}-fold0" for method in DICE}
 
     client = MlflowClient(f"sqlite:///{there / 'mlruns.db'}")
     experiment = client.get_experiment_by_name("kd_monai")
     runs = client.search_runs([experiment.experiment_id], "tags.method LIKE '%'")
     assert {run.data.tags["method"]: run.data.metrics["val/dice_mean"] for run in runs} == DICE
 
-    assert pack(there, tmp_path / "again.jsonl") == 3
-    assert (tmp_path / "again.jsonl").read_text() == text
 
-
-def test_a_compressed_file_holds_the_same(out: Path, tmp_path: Path) -> None:
-    assert pack(out, tmp_path / "study.jsonl") == pack(out, tmp_path / "study.jsonl.xz") == 3
-    assert lzma.decompress((tmp_path / "study.jsonl.xz").read_bytes()) == (tmp_path / "study.jsonl").read_bytes()
-    (there, plain), names = (tmp_path / "there", tmp_path / "plain"), ("study.jsonl.xz", "study.jsonl")
-    for name, to in zip(names, (there, plain), strict=True):
-        assert len(unpack(tmp_path / name, to)) == 3
-    for file in plain.glob("*/*.csv"):
-        assert (there / file.relative_to(plain)).read_bytes() == file.read_bytes()
-
-
-@pytest.mark.parametrize("file", sorted(STUDIES.glob("*.xz")), ids=lambda file: file.name)
-def test_the_packed_studies_that_are_shipped_hold_the_runs_of_their_cells(file: Path) -> None:
-    first, *lines = [json.loads(line) for line in lzma.decompress(file.read_bytes()).decode().splitlines()]
-    runs = {line["run"]: line["files"] for line in lines}
-    assert {cell["run"] for cell in first["cells"].values()} <= set(runs)
-    assert runs
-    for files in runs.values():
-        assert json.loads(files["run.json"])["status"] == "FINISHED"
-        assert not re.search(r"[\s\"'](/(?!data)\w+/\w+)", "".join(files.values()))  # no folder of a machine
-
-
-def test_there_are_packed_studies() -> None:
-    assert {file.name for file in STUDIES.glob("*.xz")} == set(
-        re.findall(r"\w+\.jsonl\.xz", (STUDIES / "README.md").read_text())
-    )
+@pytest.mark.parametrize("suffix", archive.SUFFIXES)
+def test_the_same_runs_give_the_same_bytes_and_come_out_of_either_kind(suffix: str, out: Path, tmp_path: Path) -> None:
+    files = [tmp_path / f"{name}{suffix}" for name in "ab"]
+    for file in files:
+        pack(out, file)
+    assert files[0].read_bytes() == files[1].read_bytes()
+    extract(files[0], tmp_path / "there")
+    assert pack(tmp_path / "there", tmp_path / f"c{suffix}") == 3
+    assert (tmp_path / f"c{suffix}").read_bytes() == files[0].read_bytes()
+    with tarfile.open(files[0]) as stock:
+        assert len(stock.getnames()) == len(texts(tmp_path / "there"))
 
 
 def test_what_is_there_stays_as_it_is(out: Path, tmp_path: Path) -> None:
-    pack(out, tmp_path / "study.jsonl")
-    before = (out / "study.json").read_text()
-    # the grid was asked for anew, and a cell of it is open
-    cells = json.loads(before)["cells"]
-    opened = {**cells, "kdnet-fold0": {"state": "pending", "run": None}}
-    (out / "study.json").write_text(json.dumps({"cells": opened}))
-    assert unpack(tmp_path / "study.jsonl", out) == []
-    now = json.loads((out / "study.json").read_text())["cells"]
-    assert {name: (cell["state"], cell["run"]) for name, cell in now.items()} == {
-        name: (cell["state"], cell["run"]) for name, cell in cells.items()
-    }
+    pack(out, tmp_path / "study.tar.gz")
+    (file, *_) = out.glob("kdnet*/cases.csv")
+    file.write_text("newer")
+    assert unpack(tmp_path / "study.tar.gz", out) == []
+    assert file.read_text() == "newer"
     assert len(list(out.glob("*/model.pt"))) == len(DICE)
 
 
-def test_nothing_to_pack_is_an_error_with_the_remedy(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"Finished and scored runs are packed; .* has none\. Train first"):
-        pack(tmp_path, tmp_path / "study.jsonl")
+def test_what_a_forced_run_put_aside_is_no_run(out: Path, tmp_path: Path) -> None:
+    (folder,) = out.glob("kdnet*")
+    folder.rename(out / f".{folder.name}.replaced")
+    assert pack(out, tmp_path / "study.tar.gz") == 2
+    assert folder not in [run.folder for run in find_runs(out)[0]]
 
 
-@pytest.mark.parametrize("name", ["study.jsonl", "study.jsonl.xz"])
-@pytest.mark.parametrize("content", ["", "weights", "{}", '{"cells": 1}', '{"cells": {}}\n{"run": "a"}'])
-def test_what_is_no_packed_file_is_an_error_with_the_remedy(content: str, name: str, tmp_path: Path) -> None:
-    (tmp_path / name).write_text(content)
-    with pytest.raises(ValueError, match=rf"{name} must be what `make pack` wrote; .* Correct PACK\."):
-        unpack(tmp_path / name, tmp_path / "out")
+def test_nothing_to_pack_and_another_ending_are_refused(out: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="Train first"):
+        pack(tmp_path, tmp_path / "study.tar.xz")
+    for call in (pack, unpack):
+        with pytest.raises(UserError, match=r"\.tar\.xz or \.tar\.gz"):
+            call(out, tmp_path / "study.zip") if call is pack else call(tmp_path / "study.zip", out)
+
+
+def tar(members: Mapping[str, bytes]) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as made:
+        for name, content in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            made.addfile(member, io.BytesIO(content))
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("content", [b"", b"weights", lzma.compress(b"weights"), lzma.compress(tar({}))[:40]])
+@pytest.mark.parametrize("suffix", archive.SUFFIXES)
+def test_what_is_no_archive_is_refused(content: bytes, suffix: str, tmp_path: Path) -> None:
+    file = tmp_path / f"study{suffix}"
+    file.write_bytes(content)
+    with pytest.raises(UserError, match="Correct PACK"):
+        unpack(file, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize(("run", "name"), [("../a", "run.json"), ("a", "../run.json"), ("..", "run.json")])
-def test_a_file_that_names_places_outside_of_out_is_refused(run: str, name: str, tmp_path: Path) -> None:
-    lines = [{"cells": {}}, {"run": run, "files": {name: "{}"}}]
-    (tmp_path / "study.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    with pytest.raises(ValueError, match="must name files of run folders alone"):
-        unpack(tmp_path / "study.jsonl", tmp_path / "out")
+@pytest.mark.parametrize(
+    "name",
+    ["../a/run.json", "a/../run.json", "/a/run.json", "../run.json", "run.json", "a/b/run.json", "a/model.pt",
+     ".a/run.json", "a/.hidden", "a\\..\\b/run.json", "./run.json", "/run.json"],
+)  # fmt: skip
+def test_a_member_that_is_no_known_file_of_a_run_folder_is_refused(name: str, tmp_path: Path) -> None:
+    file = tmp_path / "study.tar.gz"
+    file.write_bytes(gzip.compress(tar({"good/run.json": b"{}", name: b"{}"})))
+    with pytest.raises(UserError, match="<run>/<file>"):
+        unpack(file, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE, tarfile.FIFOTYPE])
+def test_links_and_what_is_no_plain_file_are_refused(kind: bytes, tmp_path: Path) -> None:
+    member = tarfile.TarInfo("a/run.json")
+    member.type, member.linkname = kind, "/etc/passwd"
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as made:
+        made.addfile(member)
+    (tmp_path / "study.tar.gz").write_bytes(gzip.compress(stream.getvalue()))
+    with pytest.raises(UserError, match="<run>/<file>"):
+        unpack(tmp_path / "study.tar.gz", tmp_path / "out")
+
+
+def test_a_file_that_is_too_large_alone_or_with_others_twice_there_or_without_its_record_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive, "LARGEST_FILE", 1000)
+    monkeypatch.setattr(archive, "LARGEST_ARCHIVE", 1500)
+    one = tar({"a/run.json": b"{}"})
+    cases = {
+        "at most": tar({"a/cases.csv": bytes(1001), "a/run.json": b"{}"}),
+        "in all": tar({"a/cases.csv": bytes(900), "b/cases.csv": bytes(900)}),
+        "once": one[:1024] + one,  # a header and a block of content, before the same and the end
+        "run.json of each run; it has a": tar({"a/cases.csv": b"1"}),
+        "it has no run": tar({}),
+    }
+    for word, content in cases.items():
+        (tmp_path / "study.tar.gz").write_bytes(gzip.compress(content))
+        with pytest.raises(UserError, match=word):
+            unpack(tmp_path / "study.tar.gz", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("file", sorted(STUDIES.glob("*.tar.xz")), ids=lambda file: file.name)
+def test_a_packed_study_that_is_shipped_holds_finished_runs_and_no_folder_of_a_machine(
+    file: Path, tmp_path: Path
+) -> None:
+    folders = extract(file, tmp_path)
+    assert folders
+    for folder in folders:
+        assert json.loads((folder / "run.json").read_text())["status"] == "FINISHED"
+        content = "".join(path.read_text() for path in sorted(folder.iterdir()))
+        assert not re.search(r"[\s\"'](/(?!data)\w+/\w+)", content)
+
+
+def test_every_packed_study_is_named_beside_it() -> None:
+    named = set(re.findall(r"\w+\.tar\.xz", (STUDIES / "README.md").read_text()))
+    assert {file.name for file in STUDIES.glob("*.tar.xz")} == named

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from fake_runs import write_journal
 
-from kd_monai.runs.cost import hardware_of, run_cost
+from kd_monai.runs.read import hardware_of, run_cost
 
 
 def test_cost_is_the_median_second_and_the_largest_memory(tmp_path: Path) -> None:

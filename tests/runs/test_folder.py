@@ -16,10 +16,10 @@ import pytest
 import torch
 import yaml
 from filelock import FileLock
-from monai.bundle import ConfigParser
-from small_run import CONFIG, datalist, run_folder
+from small_run import datalist, plan, run_folder
 
-from kd_monai.runs.folder import RunFolder
+from kd_monai.errors import UserError
+from kd_monai.runs import RunFolder
 
 
 def status(run: RunFolder) -> str:
@@ -37,7 +37,7 @@ def test_an_open_run_has_written_down_what_it_is(tmp_path: Path) -> None:
     run = run_folder(tmp_path)
     run.open()
     assert run.path == tmp_path / f"kdnet_t1ce-fold0-{run.key[:8]}"
-    assert yaml.safe_load((run.path / "config.yaml").read_text()) == CONFIG
+    assert yaml.safe_load((run.path / "config.yaml").read_text()) == plan(tmp_path).config
     assert json.loads((run.path / "split.json").read_text()) == datalist().split
     record = json.loads((run.path / "run.json").read_text())
     assert record["status"] == "RUNNING"
@@ -51,12 +51,12 @@ def test_an_open_run_has_written_down_what_it_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["epochs", "steps_per_epoch", "val_every"])
 def test_what_counts_no_epochs_or_steps_is_refused_and_makes_no_folder(tmp_path: Path, name: str, value: Any) -> None:
     with pytest.raises(ValueError, match=f"`{name}` must be a whole number, at least 1; got {value!r}. Correct"):
-        run_folder(tmp_path, config={**CONFIG, name: value})
+        run_folder(tmp_path, **{name: value})
     assert not list(tmp_path.iterdir())
 
 
 def test_an_expression_may_count_epochs(tmp_path: Path) -> None:
-    assert run_folder(tmp_path, config={**CONFIG, "epochs": "$2 * 3"}).config["epochs"] == "$2 * 3"
+    assert run_folder(tmp_path, epochs="$2 * 3").config["epochs"] == "$2 * 3"
 
 
 @pytest.mark.parametrize(("device", "threads", "warned"), [("cpu", 3, True), ("cpu", 2, False), ("cuda", 3, False)])
@@ -66,7 +66,7 @@ def test_a_cpu_run_that_goes_on_with_another_number_of_threads_says_so(
 ) -> None:  # fmt: skip
     for number in (2, threads):
         monkeypatch.setattr(torch, "get_num_threads", lambda number=number: number)
-        run = run_folder(tmp_path, device=device, precision="fp32")
+        run = run_folder(tmp_path, device=device)
         run.open()
         assert json.loads((run.path / "run.json").read_text())["torch_threads"] == number
         run.fail()
@@ -81,10 +81,10 @@ def test_a_teacher_is_named_by_its_role(tmp_path: Path) -> None:
 def test_the_same_configuration_finds_its_folder_and_another_gets_its_own(tmp_path: Path) -> None:
     first = run_folder(tmp_path).path
     assert run_folder(tmp_path).path == first
-    others = [
-        {"config": {**CONFIG, "epochs": 3}},
-        {"datalist": datalist("e" * 64)},
-        {"datalist": datalist(test=("e",))},
+    others: list[dict[str, Any]] = [
+        {"epochs": 3},
+        {"data": datalist("e" * 64)},
+        {"data": datalist(test=("e",))},
     ]
     assert len({run_folder(tmp_path, **change).path for change in others} | {first}) == 4
 
@@ -169,43 +169,40 @@ def test_force_forgets_a_finished_run(tmp_path: Path) -> None:
 def test_one_object_at_a_time_holds_a_folder_even_in_one_process(tmp_path: Path) -> None:
     run = run_folder(tmp_path)
     run.open()
-    with pytest.raises(BlockingIOError, match="another one holds"):
+    with pytest.raises(UserError, match="another one holds"):
         run_folder(tmp_path).open()
-    with pytest.raises(BlockingIOError):
+    with pytest.raises(UserError):
         run_folder(tmp_path, force=True).open()
     assert status(run) == "RUNNING"
     run.fail()
 
 
 def test_runs_whose_names_have_dots_do_not_share_a_lock(tmp_path: Path) -> None:
-    runs = [run_folder(tmp_path, method="kl-0.5", config={**CONFIG, "seed": seed}) for seed in (0, 1)]
+    runs = [run_folder(tmp_path, method="kl-0.5", seed=seed) for seed in (0, 1)]
     for run in runs:
         run.open()
     for run in runs:
         run.fail()
 
 
-def test_the_configuration_that_is_being_evaluated_is_the_runs_own(tmp_path: Path) -> None:
-    parser = ConfigParser(
-        {
-            "epochs": 2,
-            "record": {
-                "_target_": "kd_monai.runs.folder.RunFolder", "output_dir": str(tmp_path), "role": "baseline",
-                "method": "baseline", "modality": "t1ce", "datalist": "@datalist", "fold": 0, "seed": 0,
-                "recipe": "quick",
-            },
-        }
-    )  # fmt: skip
-    parser.update({"epochs": 3})
-    parser["datalist"] = datalist()
-    record = parser.get_parsed_content("record")
-    assert record.config["epochs"] == 3
+@pytest.mark.parametrize("name", ["seed", "fold", "output_dir", "method"])
+def test_what_names_a_run_is_a_plain_value(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=f"`{name}`.*plain"):
+        run_folder(tmp_path, **{name: "$1 + 1"})
+
+
+def test_the_same_settings_of_another_package_that_computes_otherwise_are_another_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = run_folder(tmp_path)
+    monkeypatch.setattr("kd_monai.runs.identity.COMPUTES", first.record["computes"] + 1)
+    assert run_folder(tmp_path).path != first.path
 
 
 ENDINGS = """
 import os, signal, sys, time
 from pathlib import Path
-from small_run import CONFIG, run_folder
+from small_run import run_folder
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 out = Path(sys.argv[1])
 for mode in ("crash", "interrupt", "kill"):
@@ -217,7 +214,7 @@ else:
             os.wait()
         except ChildProcessError:
             sys.exit()
-run = run_folder(out, config={**CONFIG, "mode": mode})
+run = run_folder(out, method=mode)
 run.on_fail.append(lambda status: (run.path / "told").write_text(status))
 run.open()
 print(mode, os.getpid(), run.path, flush=True)
@@ -251,7 +248,7 @@ def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, tu
 
 
 def again(processes: dict[str, tuple[int, Path]], mode: str) -> RunFolder:
-    return run_folder(processes[mode][1].parent, config={**CONFIG, "mode": mode})
+    return run_folder(processes[mode][1].parent, method=mode)
 
 
 def open_when_released(run: RunFolder) -> str:
@@ -271,7 +268,7 @@ def test_a_crash_outside_of_any_launcher_marks_the_run_failed_and_tells_the_trac
 
 def test_a_folder_held_by_another_process_is_refused_until_ctrl_c_ends_it_and_marks_it_killed(processes) -> None:
     run = again(processes, "interrupt")
-    with pytest.raises(BlockingIOError, match=r"another one holds .*\.lock.*another OUT"):
+    with pytest.raises(UserError, match=r"another one holds .*\.lock.*another OUT"):
         run.open()
     assert status(run) == "RUNNING"
     os.kill(processes["interrupt"][0], signal.SIGINT)
@@ -339,3 +336,63 @@ def test_a_forced_run_does_not_end_the_finished_one(tmp_path: Path) -> None:
     forced.open()
     assert forced.replaces is None
     forced.fail()
+
+
+def test_a_forced_unfinished_run_stays_beside_the_new_one_and_comes_back_if_that_fails_at_once(tmp_path: Path) -> None:
+    crashed = run_folder(tmp_path)
+    crashed.open()
+    (crashed.path / "checkpoints").mkdir()
+    (crashed.path / "checkpoints" / "epoch.pt").write_bytes(b"old")
+    crashed.fail()
+    forced = run_folder(tmp_path, force=True)
+    forced.open()
+    assert (forced.replaced / "checkpoints" / "epoch.pt").read_bytes() == b"old"
+    forced.fail()
+    assert (crashed.path / "checkpoints" / "epoch.pt").read_bytes() == b"old"
+    assert {path.name for path in tmp_path.iterdir()} == {crashed.path.name, f"{crashed.path.name}.lock"}
+
+
+def test_scores_of_a_run_without_weights_stay_until_it_is_trained_anew(tmp_path: Path) -> None:
+    """An unpacked run is evidence; its weights are not here."""
+    unpacked = finished_run(tmp_path)
+    unpacked.model.unlink()
+    (unpacked.path / "cases.csv").write_text("subject")
+    again = run_folder(tmp_path)
+    again.open()
+    assert (again.replaced / "cases.csv").is_file()
+    again.model.write_bytes(b"new")
+    again.finish()
+    assert not again.replaced.exists()
+
+
+def test_of_several_forced_attempts_the_finished_run_is_what_stays(tmp_path: Path) -> None:
+    finished_run(tmp_path)
+    for _attempt in range(2):
+        forced = run_folder(tmp_path, force=True)
+        forced.open()
+        (forced.path / "checkpoints").mkdir()
+        forced.fail()
+    assert (forced.replaced / "model.pt").read_bytes() == b"old"
+    assert not (forced.path / "model.pt").exists()
+
+
+@pytest.mark.parametrize("after", ["nothing", "a new folder without its name"])
+def test_a_process_that_is_killed_between_two_renames_loses_nothing(after: str, tmp_path: Path) -> None:
+    run = finished_run(tmp_path)
+    run.path.rename(run.replaced)
+    if after != "nothing":
+        (tmp_path / f".{run.path.name}.new").mkdir()
+    with pytest.raises(SystemExit):
+        run_folder(tmp_path).open()
+    assert run.model.read_bytes() == b"old"
+
+
+def test_a_forced_run_is_never_seen_without_its_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever fails while the new folder is written, the old one has its name."""
+    run = finished_run(tmp_path)
+    forced = run_folder(tmp_path, force=True)
+    monkeypatch.setattr("kd_monai.runs.folder.write_json", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        forced.open()
+    assert run.model.read_bytes() == b"old"
+    forced._lock.release()

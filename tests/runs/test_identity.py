@@ -1,4 +1,4 @@
-"""A run is identified by all of its configuration that says what it computes, and by nothing else."""
+"""A run is identified by what it computes, and by nothing else."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ import pytest
 import yaml
 from monai.bundle import ConfigParser, ConfigWorkflow
 
-from kd_monai.runs.identity import NOT_IDENTITY, SAME_BATCHES, current_parser, run_key
-from kd_monai.training.launch import STUDENT, TEACHER
+from kd_monai.config.overlays import STUDENT, TEACHER
+from kd_monai.config.plan import Plan
+from kd_monai.runs import identity as module
+from kd_monai.runs.identity import ELSEWHERE, IDENTITY, WATCHERS, content_key, identity, run_key
 
 TRAIN = STUDENT / "configs" / "train.yaml"
 
 
-def resolved(**overrides: Any) -> dict[str, Any]:
-    """The configuration as a launch with these overrides has it, before anything is evaluated."""
-    workflow = ConfigWorkflow(config_file=str(TRAIN), workflow_type="train", logging_file=False, **overrides)
-    return copy.deepcopy(workflow.parser.get())
+def merged(**overrides: Any) -> dict[str, Any]:
+    """The configuration as a launch with these overrides has it."""
+    return dict(Plan.read("student", STUDENT, [TRAIN], overrides).config)
 
 
 def key(**overrides: Any) -> str:
-    return run_key(resolved(**overrides), data="d")
+    return run_key(merged(**overrides), data="d")
 
 
 @pytest.fixture(scope="module")
@@ -46,10 +47,14 @@ def plain() -> str:
         ("teacher", "/runs/teacher"),
         ("split_file", "/runs/teacher/split.json"),
         ("unlabelled", "/data/unlabelled"),
+        ("memory_format", "contiguous"),
+        ("teacher_runtime", "torch"),
+        ("datalist#remember", "/tmp/checked.json"),
+        ("tracker#experiment", "mine"),
     ],
 )
-def test_where_a_run_happens_is_not_what_it_computes(plain: str, name: str, value: Any) -> None:
-    assert name in yaml.safe_load(TRAIN.read_text())
+def test_where_and_how_a_run_happens_is_not_what_it_computes(plain: str, name: str, value: Any) -> None:
+    assert name.split("#")[0] in yaml.safe_load(TRAIN.read_text())
     assert key(**{name: value}) == plain
 
 
@@ -63,52 +68,103 @@ def test_where_a_run_happens_is_not_what_it_computes(plain: str, name: str, valu
         ("n_subjects", 4),
         ("teachers", "crossfit"),
         ("init", "teacher"),
+        ("taps#bottleneck", "down_3"),
         ("terms#latent_kl#weight", 9.0),
         ("terms::latent_kl::term::axis", "space"),
+        ("terms#latent_kl#term#_target_", "kd_monai.losses.Attention"),
+        ("segmentation_weight", 0.5),
         ("network_def#dropout", 0.1),
+        ("optimizer#weight_decay", 0.1),
+        ("lr_scheduler#power", 0.5),
         ("train#random_transforms#transforms#3#prob", 0.1),
         ("train#trainer#max_epochs", 3),
+        ("train#sampler#num_samples", 3),
         ("train#dataloader#collate_fn", "$mixup"),
         ("train#dataset#track_meta", True),
         ("validate#inferer#overlap", 0.25),
+        ("validate#best#metric", "loss"),
     ],
 )
 def test_what_changes_the_weights_changes_the_key_however_deep_it_stands(plain: str, name: str, value: Any) -> None:
     assert key(**{name: value}) != plain
 
 
-def test_the_shipped_way_to_a_batch_is_none_of_the_identity() -> None:
-    """Runs of before it are the same runs; what is not asked for is not in the key."""
-    config = resolved()
-    before = copy.deepcopy(config)
-    assert before["train"]["dataloader"].pop("collate_fn") == SAME_BATCHES
-    assert run_key(config) == run_key(before)
-    assert "collate_fn" in config["train"]["dataloader"]
+def test_another_number_for_what_the_package_computes_changes_every_key(
+    plain: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "COMPUTES", module.COMPUTES + 1)
+    assert key() != plain
 
 
-def test_what_the_left_out_keys_point_to_is_in_the_key_as_facts() -> None:
-    config = resolved()
+def handlers(of: str) -> list[Any]:
+    return copy.deepcopy(merged()[of]["handlers"])
+
+
+def test_progress_bars_and_pictures_may_be_changed_added_and_left_out(plain: str) -> None:
+    watched = handlers("train")
+    (bar,) = [handler for handler in watched if handler["_target_"].endswith("ProgressHandler")]
+    bar["description"] = "another"
+    more = [*watched, {"_target_": "monai.handlers.StatsHandler", "tag_name": "loss"}]
+    without = [handler for handler in watched if handler is not bar]
+    assert {key(**{"train#handlers": changed}) for changed in (watched, more, without)} == {plain}
+    pictures = [handler for handler in handlers("validate") if "Overlay" not in str(handler)]
+    assert len(pictures) < len(handlers("validate"))
+    assert key(**{"validate#handlers": pictures}) == plain
+
+
+def test_a_handler_that_a_user_adds_counts_unless_it_is_known_to_look_on(plain: str) -> None:
+    schedule = {"_target_": "ignite.handlers.CosineAnnealingScheduler", "start_value": 0.1}
+    assert key(**{"train#handlers": [*handlers("train"), schedule]}) != plain
+    assert key(**{"train#handlers": [*handlers("train"), {"_target_": "mine.Unheard"}]}) != plain
+
+
+@pytest.mark.parametrize("name", ["terms#soft_dice_bce#term#_target_", "network_def#_target_", "loss#_target_"])
+def test_where_a_class_is_imported_from_is_no_part(plain: str, name: str) -> None:
+    path = ConfigParser(merged())[name]
+    assert key(**{name: f"my_package.{path.rpartition('.')[2]}"}) == plain
+
+
+def test_where_a_function_of_an_expression_is_imported_from_is_no_part() -> None:
+    config = merged() | {"imports": ["$import a.b as old", "$import c as new"]}
+    by = {name: {**config, "lr_metric": f"${name}.metric(@epochs)"} for name in ("old", "new.deep", "monai.x")}
+    assert len({run_key(changed) for changed in by.values()}) == 1
+    others = ("old.other(@epochs)", "old.metric(@seed)", "@loss.terms")
+    keys = {run_key({**config, "lr_metric": f"${text}"}) for text in others}
+    assert len(keys | {run_key(by["old"])}) == 4
+
+
+def test_what_an_id_refers_to_belongs_too_and_what_nobody_refers_to_does_not(plain: str) -> None:
+    assert key(mine=3) == plain
+    keys = {key(mine=mine, **{"lr_scheduler#power": "$@mine * 2"}) for mine in (1, 2)}
+    assert len(keys) == 2
+
+
+def test_relative_references_are_followed() -> None:
+    keys = {key(**{"train#mine": mine, "train#trainer#epoch_length": "@##mine"}) for mine in (1, 2)}
+    assert len(keys) == 2
+
+
+def test_what_the_left_out_ids_come_to_is_in_the_key_as_facts() -> None:
+    config = merged()
     keys = [run_key(config, data=data, teacher=teacher) for data in ("d", "e") for teacher in ("t", "u", None)]
     assert len(set(keys)) == 6
 
 
 def test_labels_and_precision_count_for_what_they_come_to() -> None:
     """`labels: auto` that finds brats2018 is brats2018; `precision: auto` on a processor without bf16 is fp32."""
-    assert key(labels="brats2018") == key(labels="auto")
-    keys = {
-        run_key(resolved(), labels=labels, precision=p) for labels in ("msd", "brats2018") for p in ("bf16", "fp32")
-    }
+    assert key(labels="brats2018", precision="fp32") == key(labels="auto", precision="auto")
+    keys = {run_key(merged(), labels=labels, precision=p) for labels in ("msd", "brats2018") for p in ("bf16", "fp32")}
     assert len(keys) == 4
 
 
 def test_a_whole_number_is_the_same_with_and_without_a_point() -> None:
     assert key(spacing_mm=2) == key(spacing_mm=2.0)
     assert key(n4=1) != key(n4=True)
+    assert content_key({"a": 1, "b": [2.0]}) == content_key({"b": [2], "a": 1.0})
 
 
-def test_neither_the_order_of_keys_nor_the_overlays_that_change_nothing_matter(plain: str) -> None:
-    config = resolved()
-    assert run_key(dict(reversed(config.items())), data="d") == plain
+def test_neither_the_order_of_keys_nor_overlays_that_change_nothing_matter(plain: str) -> None:
+    assert run_key(dict(reversed(merged().items())), data="d") == plain
     stacked = ConfigParser.load_config_files(
         [TRAIN, STUDENT / "configs" / "recipes" / "quick.yaml", STUDENT / "configs" / "methods" / "kdnet.yaml"]
     )
@@ -116,39 +172,31 @@ def test_neither_the_order_of_keys_nor_the_overlays_that_change_nothing_matter(p
     assert len(plain) == 64
 
 
-@pytest.mark.parametrize("bundle", [TEACHER, STUDENT])
-def test_every_name_that_is_no_identity_is_one_of_a_shipped_configuration(bundle: Path) -> None:
-    """A name that was renamed in the YAML would silently become part of every key."""
-    known = {"_meta_", "teacher", "unlabelled"}  # MONAI's own, and the student's
-    for path in (bundle / "configs").glob("*.yaml"):
-        known |= {name.removeprefix("+").split("#")[0] for name in yaml.safe_load(path.read_text())}
-    assert known >= NOT_IDENTITY
+def test_a_configuration_is_left_as_it_was_and_may_have_been_read_by_monai(plain: str) -> None:
+    config = merged()
+    before = copy.deepcopy(config)
+    identity(config)
+    assert config == before
+    workflow = ConfigWorkflow(config_file=str(TRAIN), workflow_type="train", logging_file=False)
+    workflow.parser.parse()
+    assert run_key(workflow.parser.get(), data="d") == plain
 
 
-class Kept:
-    """What current_parser gave while a configuration built this."""
-
-    def __init__(self, inner: object = None) -> None:
-        self.parser = current_parser()
-
-
-def test_the_parser_that_is_evaluating_is_found_with_its_overrides() -> None:
-    parser = ConfigParser({"a": {"b": 1}, "kept": {"_target_": f"{__name__}.Kept"}})
-    parser.update({"a#b": 2})
-    found = parser.get_parsed_content("kept").parser
-    assert found is parser
-    assert found.get()["a"]["b"] == 2
+def test_every_named_id_and_handler_is_one_of_the_shipped_configurations() -> None:
+    """A name that was renamed in the YAML would silently leave every key, or enter it."""
+    known: set[str] = set()
+    for bundle in (TEACHER, STUDENT):
+        config = ConfigParser.load_config_file(bundle / "configs" / "train.yaml")
+        known |= {*config, *(f"{name}::{inner}" for name in ("train", "validate") for inner in config[name])}
+    assert set(IDENTITY) <= known
+    assert known >= ELSEWHERE
+    ours = {name for name in WATCHERS if name in TRAIN.read_text()}
+    assert ours >= {"ProgressHandler", "OverlayHandler", "TrackingHandler", "ResumeHandler"}
 
 
-def test_a_configuration_that_was_read_on_the_way_is_not_mistaken_for_it() -> None:
-    """As a teacher's is, before the student's run folder is built."""
-    inner = ConfigParser({"kept": {"_target_": f"{__name__}.Kept"}})
-    outer = ConfigParser({"kept": {"_target_": f"{__name__}.Kept", "inner": "$@parser.get_parsed_content('kept')"}})
-    outer["parser"] = inner
-    assert outer.get_parsed_content("kept").parser is outer
-    assert inner.get_parsed_content("kept").parser is inner
-
-
-def test_outside_of_a_configuration_the_remedy_is_named() -> None:
-    with pytest.raises(RuntimeError, match=r"monai\.bundle run.*config="):
-        current_parser()
+@pytest.mark.parametrize("bundle", [TEACHER, STUDENT], ids=lambda path: path.name)
+def test_no_path_and_no_watcher_is_in_a_shipped_identity(bundle: Path) -> None:
+    text = str(identity(Plan.read("", bundle, [bundle / "configs" / "train.yaml"], {"output_dir": "/tmp/here"}).config))
+    assert "/tmp/here" not in text
+    assert "kd_monai." not in text
+    assert not [name for name in WATCHERS if name in text]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import lzma
 from pathlib import Path
 
 import pytest
 
 from kd_monai.report.publish import place_of
 from kd_monai.report.report import results
+from kd_monai.runs.archive import extract
 
 ROOT = Path(__file__).parents[2]
 PACKED = ROOT / "benchmarks" / "studies"
@@ -21,19 +20,13 @@ SHOWN = {
 
 
 def test_every_packed_study_is_shown() -> None:
-    assert {file.name for file in PACKED.glob("*.jsonl*")} == {f"{name}.jsonl.xz" for name in SHOWN}
+    assert {file.name for file in PACKED.glob("*.tar.*")} == {f"{name}.tar.xz" for name in SHOWN}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SHOWN)
 def test_its_tables_are_those_of_its_runs(name: str, tmp_path: Path) -> None:
     readme, out = SHOWN[name]
-    with lzma.open(PACKED / f"{name}.jsonl.xz", "rt") as lines:
-        _cells, *runs = map(json.loads, lines)
-    for run in runs:
-        folder = tmp_path / run["run"]
-        folder.mkdir()
-        for file, text in run["files"].items():
-            (folder / file).write_text(text)
+    extract(PACKED / f"{name}.tar.xz", tmp_path)
     begin, end = place_of(ROOT / readme, Path(out))
     assert (ROOT / readme).read_text()[begin:end].strip() == results(tmp_path)

@@ -12,10 +12,10 @@ from fake_runs import write_journal, write_run
 from small_run import datalist
 from tiny import metrics
 
+from kd_monai.config.overlays import STUDENT, TEACHER
 from kd_monai.metrics import read_cases
 from kd_monai.runs.scored_run import ScoredRun
 from kd_monai.tracking import Tracker
-from kd_monai.training.launch import STUDENT, TEACHER
 
 
 def finished(folder: Path, **changes: str) -> Path:

@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 from fake_runs import write_run
-
 from kd_monai.report.beside import beside
 from kd_monai.report.compare import compare
+
 from kd_monai.report.report import report
 from kd_monai.report.selection import selection
-from kd_monai.runs.evaluated_run import EvaluatedRun, find_runs
-from kd_monai.runs.superseded import without_superseded
+from kd_monai.runs.read import EvaluatedRun, find_runs, without_superseded
 
 
 def student(out: Path, time: float | None, lift: float = 0.0, dice: float = 0.5, **record: Any) -> Path:

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_run import CONFIG, run_folder
+from small_run import run_folder
 
-from kd_monai.runs.folder import RunFolder
-from kd_monai.runs.tracking import run_tracker
+from kd_monai.runs import RunFolder, run_tracker
 from kd_monai.tracking import Tracker
 
 
@@ -20,7 +19,7 @@ def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[RunFolder, li
     """A run that was opened, tracked and failed, and the lines of its journal; nothing is sent."""
     monkeypatch.setattr(Tracker, "_launch", lambda self: None)
     monkeypatch.delenv("TRACKING", raising=False)
-    run = run_folder(tmp_path, config={**CONFIG, "num_workers": 3, "train": {"nested": "left out"}})
+    run = run_folder(tmp_path, num_workers=3, train={"nested": "left out"})
     run.open()
     tracker = run_tracker(run, "brats")
     assert isinstance(tracker, Tracker)
@@ -43,7 +42,7 @@ def test_arms_of_other_numbers_of_subjects_have_one_parent(tmp_path: Path, monke
     monkeypatch.setattr(Tracker, "_launch", lambda self: None)
     headers = []
     for number in (None, 4, 8):
-        run = run_folder(tmp_path / str(number), config={**CONFIG, "n_subjects": number})
+        run = run_folder(tmp_path / str(number), n_subjects=number)
         run.open()
         tracker = run_tracker(run)
         assert isinstance(tracker, Tracker)
@@ -75,7 +74,7 @@ def test_what_settings_came_to_is_a_parameter_and_in_the_record_and_not_in_the_k
 ) -> None:
     """MLflow keeps a parameter's first value: the wish must not be told before what it came to."""
     monkeypatch.setattr(Tracker, "_launch", lambda self: None)
-    run = run_folder(tmp_path, config={**CONFIG, "memory_format": "auto", "teacher_runtime": "auto"})
+    run = run_folder(tmp_path, memory_format="auto", teacher_runtime="auto")
     key = run.key
     run.open()
     tracker = run_tracker(run)
@@ -91,7 +90,8 @@ def test_what_settings_came_to_is_a_parameter_and_in_the_record_and_not_in_the_k
     assert not any(line["values"].get("teacher_runtime") == "auto" for line in lines if line["op"] == "params")
     record = json.loads((run.path / "run.json").read_text())
     assert resolved.items() <= record.items()
-    assert record["run_key"] == run.key == key == run_folder(tmp_path, config=run.config).key
+    wished = run_folder(tmp_path, memory_format="channels_last", teacher_runtime="torch")
+    assert record["run_key"] == run.key == key == wished.key
 
 
 def test_a_run_that_fails_is_failed_in_mlflow_too(told) -> None:

@@ -12,15 +12,16 @@ from monai.engines.utils import IterationEvents
 from small_run import datalist, run_folder
 from small_volumes import once, short, write_volumes
 from teacher_runs import teacher_run, with_unlabelled
+from tiny import train
 
+from kd_monai.config.overlays import STUDENT, TEACHER
 from kd_monai.config.variables import read_variables
 from kd_monai.handlers import ProgressHandler, TeacherHandler
 from kd_monai.runs.folder import RunFolder
-from kd_monai.teachers.crossfitted import CrossFitted
+from kd_monai.teachers.crossfitted import CrossFittedTeachers
 from kd_monai.teachers.ensemble import read_teacher
 from kd_monai.teachers.single import Teacher
 from kd_monai.training import roles
-from kd_monai.training.launch import STUDENT, TEACHER, train
 
 SEEN = {"whole": "abcd", "0": "bcd", "1": "acd", "2": "abd"}
 """Patients a, b and c are trained on, d is validated with; each inner teacher leaves one out."""
@@ -35,7 +36,7 @@ def folders(out: Path, seen: dict[str, str] = SEEN, **settings: Any) -> list[Pat
 
 def test_each_subject_is_taught_by_a_teacher_that_has_not_seen_it(tmp_path: Path) -> None:
     teachers = read_teacher(folders(tmp_path), "crossfit")
-    assert isinstance(teachers, CrossFitted)
+    assert isinstance(teachers, CrossFittedTeachers)
     route = teachers.route(datalist())
     assert route == {"a": 1, "b": 2, "c": 3}
     assert all(subject not in teachers.teachers[number].seen for subject, number in route.items())
@@ -92,9 +93,9 @@ def test_one_teacher_cannot_be_cross_fitted_and_an_unknown_kind_is_refused(tmp_p
 
 def test_the_whole_one_is_the_one_that_has_seen_all(tmp_path: Path) -> None:
     found = folders(tmp_path)
-    assert read_teacher(found[::-1], "crossfit").whole.folder == found[0]
+    assert read_teacher(found[::-1], "crossfit").initial_teacher.folder == found[0]
     with pytest.raises(ValueError, match=r"none of .* has seen all of it.*INIT=random"):
-        _ = read_teacher(found[1:], "crossfit").whole
+        _ = read_teacher(found[1:], "crossfit").initial_teacher
 
 
 def test_a_teacher_that_has_seen_references_of_unlabelled_subjects_is_refused(tmp_path: Path) -> None:
@@ -110,7 +111,7 @@ def test_of_cross_fitted_teachers_none_may_have_seen_them_whomever_it_teaches(na
     teachers = read_teacher(folders(tmp_path, {**SEEN, name: SEEN[name] + "x"}), "crossfit")
     teachers.check(datalist(), 2.0)
     with pytest.raises(ValueError, match=rf"Teacher {tmp_path}/{name} .*unlabelled subjects .*got 1 of them, x first"):
-        run_folder(tmp_path / "runs", teacher=teachers, datalist=with_unlabelled("x", "y"))
+        run_folder(tmp_path / "runs", teacher=teachers, data=with_unlabelled("x", "y"))
     assert not (tmp_path / "runs").exists()
 
 

@@ -12,12 +12,12 @@ import torch
 from scipy.special import expit
 from small_run import datalist, run_folder
 from teacher_runs import teacher_run
-from tiny import TINY, metrics, weights
+from tiny import TINY, metrics, train, weights
 
+from kd_monai.config.overlays import STUDENT, TEACHER
 from kd_monai.runs.folder import RunFolder
-from kd_monai.teachers.ensemble import Teachers, read_teacher
+from kd_monai.teachers.ensemble import TeacherEnsemble, read_teacher
 from kd_monai.teachers.single import Teacher
-from kd_monai.training.launch import STUDENT, TEACHER, train
 
 
 def two(out: Path, **record: Any) -> list[Path]:
@@ -31,7 +31,7 @@ def two(out: Path, **record: Any) -> list[Path]:
 @pytest.mark.parametrize("said", [lambda a, b: f"{a},{b}", lambda a, b: f"{a} , {b},", lambda a, b: [a, str(b)]])
 def test_several_folders_are_joined_by_commas_or_listed(said: Any, tmp_path: Path) -> None:
     teachers = read_teacher(said(*two(tmp_path)))
-    assert isinstance(teachers, Teachers)
+    assert isinstance(teachers, TeacherEnsemble)
     assert teachers.key == "a" * 64 + "," + "b" * 64
     assert teachers.modalities == ["t1", "t1ce", "flair"]
     teachers.check(datalist(), 2.0)

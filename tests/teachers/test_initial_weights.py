@@ -10,12 +10,13 @@ import torch
 from monai.bundle import ConfigParser
 from small_volumes import short, write_volumes
 from teacher_runs import teacher_run
+from tiny import train
 
+from kd_monai.config.overlays import STUDENT, TEACHER, overlay
 from kd_monai.handlers import TeacherHandler
 from kd_monai.teachers.ensemble import read_teacher
 from kd_monai.teachers.initial_weights import initial_network
 from kd_monai.teachers.single import Teacher
-from kd_monai.training.launch import STUDENT, TEACHER, overlay, train
 
 FOUR = "t1-t1ce-t2-flair"
 IMAGE = torch.randn(1, 4, 64, 32, 32, generator=torch.Generator().manual_seed(0))  # SwinUNETR wants a side of 64

@@ -26,7 +26,7 @@ def test_all_options_together_from_the_first_teacher_to_the_table(phantom: Path,
     student = roles.train_student(given)
     assert student.record["n_unlabelled"] == 1
     assert len(student.record["teacher_key"].split(",")) == 4
-    labels = list((student.path / "teacher_labels").glob("*.volume"))
+    labels = list((student.path / "pseudo_labels").glob("*.volume"))
     assert [path.stem for path in labels] == [student.datalist.unlabelled.entries[0]["subject"]]
     volumes = len(list((tmp_path / "cache").glob("*.volume")))
     n_images, n_labelled = 4 * (3 + 1 + 1), 3 + 1  # four modalities: trained on, unlabelled, validated with

@@ -9,20 +9,21 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from kd_monai.data.crop_volume import VolumeCropper
 from monai.engines.utils import IterationEvents
 from small_run import datalist, run_folder
 from small_volumes import once, short, write_volumes
 from teacher_runs import teacher_run, with_unlabelled
+from tiny import train
 from torch import nn
 
+from kd_monai.config.overlays import STUDENT, TEACHER, overlay
 from kd_monai.data import Unlabelled
-from kd_monai.data.crop_volume import VolumeCropper
 from kd_monai.handlers import ProgressHandler, TeacherHandler
 from kd_monai.networks import LabelsHead, RegionsHead
 from kd_monai.teachers import pseudo_labels as module
-from kd_monai.teachers.pseudo_labels import teacher_label, teacher_labels
+from kd_monai.teachers.pseudo_labels import pseudo_label, pseudo_labels
 from kd_monai.teachers.single import Teacher
-from kd_monai.training.launch import STUDENT, TEACHER, overlay, train
 
 SHAPE = (6, 5, 4)
 
@@ -55,7 +56,7 @@ def pasted(label: Any) -> np.ndarray:
 @pytest.mark.parametrize("head", [RegionsHead(), LabelsHead()])
 def test_a_label_has_the_values_of_cached_ones_enhancing_4(head: Any) -> None:
     drawn = drawing()
-    label = teacher_label(torch.zeros(1, *SHAPE), Drawn(drawn, head.name), head, lambda image, network: network(image))
+    label = pseudo_label(torch.zeros(1, *SHAPE), Drawn(drawn, head.name), head, lambda image, network: network(image))
     expected = np.array([0, 1, 2, 4], np.uint8)[drawn]
     np.testing.assert_array_equal(pasted(label), expected)
     assert label.voxels.numel() <= 4 * 3 * 2
@@ -70,7 +71,7 @@ def labelled(folder: Path, networks: list[nn.Module], route: dict[str, int] | No
         return network(image)
 
     samples = [{"image": torch.zeros(4, *SHAPE).half(), "subject": name} for name in ("x.1", "x")]
-    found = teacher_labels(samples, networks, RegionsHead(), [0, 2], inferer, route, "cpu", folder)  # type: ignore[arg-type]
+    found = pseudo_labels(samples, networks, RegionsHead(), [0, 2], inferer, route, "cpu", folder)  # type: ignore[arg-type]
     assert all(shape == (1, 2, *SHAPE) for shape in passes)
     return [pasted(label) for label in found], len(passes)
 
@@ -100,7 +101,7 @@ def test_a_label_that_was_read_does_not_hold_its_file(tmp_path: Path) -> None:
     networks = [Drawn(drawing(1), "regions")]
     labelled(tmp_path, networks, None)
     sample = {"image": torch.zeros(4, *SHAPE).half(), "subject": "x"}
-    (label,) = teacher_labels([sample], networks, RegionsHead(), [0, 2], None, None, "cpu", tmp_path)  # type: ignore[arg-type, list-item]
+    (label,) = pseudo_labels([sample], networks, RegionsHead(), [0, 2], None, None, "cpu", tmp_path)  # type: ignore[arg-type, list-item]
     before = pasted(label)
     with (tmp_path / "x.volume").open("r+b") as file:  # a mapped file would change under the label
         file.write(bytes((tmp_path / "x.volume").stat().st_size))
@@ -110,14 +111,14 @@ def test_a_label_that_was_read_does_not_hold_its_file(tmp_path: Path) -> None:
 
 def test_a_baseline_has_nobody_to_label_its_subjects(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"labelled by a teacher; got 1 of them and a baseline without teacher"):
-        run_folder(tmp_path, role="baseline", datalist=with_unlabelled("x"))
+        run_folder(tmp_path, role="baseline", data=with_unlabelled("x"))
 
 
 def test_unlabelled_subjects_make_another_run(tmp_path: Path) -> None:
     teacher = Teacher(teacher_run(tmp_path / "teacher"))
     entries = with_unlabelled("x").unlabelled.entries
     lists = [datalist(), *(replace(datalist(), unlabelled=Unlabelled(entries, identity)) for identity in ("rest", "d"))]
-    runs = [run_folder(tmp_path / "runs", teacher=teacher, datalist=data) for data in lists]
+    runs = [run_folder(tmp_path / "runs", teacher=teacher, data=data) for data in lists]
     assert len({run.key for run in runs}) == 3
     assert [run.record["unlabelled"] for run in runs] == [None, "rest", "d"]
     assert runs[1].record["seen"] == ["a", "b", "c", "d", "x"]
@@ -212,9 +213,9 @@ def test_patches_of_unlabelled_subjects_are_drawn_where_the_teacher_sees_tumour(
     def one_voxel(image: torch.Tensor, *_: Any) -> Any:
         label = np.zeros(image.shape[1:], np.uint8)
         label[5, 6, 7] = 3
-        return teacher_label(image, Drawn(label, "regions"), RegionsHead(), lambda image, network: network(image))
+        return pseudo_label(image, Drawn(label, "regions"), RegionsHead(), lambda image, network: network(image))
 
-    monkeypatch.setattr(module, "teacher_label", one_voxel)
+    monkeypatch.setattr(module, "pseudo_label", one_voxel)
     centred: list[bool] = []
     attach = TeacherHandler.attach
 

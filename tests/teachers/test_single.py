@@ -11,7 +11,7 @@ import torch
 from small_run import datalist, run_folder
 from teacher_runs import RECORD, teacher_run
 
-from kd_monai.teachers.ensemble import Teachers
+from kd_monai.teachers.ensemble import TeacherEnsemble
 from kd_monai.teachers.single import Teacher
 
 
@@ -39,7 +39,7 @@ def test_layers_are_found_by_what_they_are(tmp_path: Path) -> None:
     folder = teacher_run(tmp_path / "teacher", taps={"bottleneck": "down_4"})
     teacher = Teacher(folder)
     assert teacher.tap("bottleneck") == "down_4"
-    assert Teachers([teacher, teacher]).tap("bottleneck") == "down_4"
+    assert TeacherEnsemble([teacher, teacher]).tap("bottleneck") == "down_4"
     with pytest.raises(ValueError, match=r"must name the layer 'decoder' in `taps`; got \['bottleneck'\]\. Train"):
         teacher.tap("decoder")
 

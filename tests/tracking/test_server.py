@@ -98,7 +98,7 @@ def test_a_taken_port_is_named_with_the_remedy(database: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        with pytest.raises(OSError, match="PORT="):
+        with pytest.raises(ValueError, match="PORT="):
             serve(f"sqlite:///{database}", port=taken.getsockname()[1])
 
 

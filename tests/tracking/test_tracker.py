@@ -14,7 +14,8 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from kd_monai.tracking import Tracker, TrackingError
+from kd_monai.errors import UserError
+from kd_monai.tracking import Tracker
 
 UNREACHABLE = "http://127.0.0.1:9"
 PARENT = {"data_digest": "abc", "split_digest": "def", "label_convention": "brats2018", "recipe": "quick"}
@@ -162,7 +163,7 @@ def test_an_unreachable_server_costs_a_warning_and_no_time_and_is_told_later(
 
 def test_tracking_required_makes_an_unreachable_server_an_error(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRACKING", "required")
-    with pytest.raises(TrackingError, match=r"127\.0\.0\.1:9.*mend MLFLOW_TRACKING_URI"):
+    with pytest.raises(UserError, match=r"127\.0\.0\.1:9.*mend MLFLOW_TRACKING_URI"):
         make(out, uri=UNREACHABLE).start()
     monkeypatch.setenv("TRACKING", "maybe")
     with pytest.raises(ValueError, match="'maybe'"):
@@ -243,7 +244,7 @@ def test_a_later_process_adds_test_scores_to_the_finished_run(out: Path, client:
 
 
 def test_a_folder_that_was_never_tracked_cannot_be_reopened(tmp_path: Path) -> None:
-    with pytest.raises(TrackingError, match="Train it first"):
+    with pytest.raises(UserError, match="Train it first"):
         Tracker.reopen(tmp_path)
     assert list(tmp_path.iterdir()) == []
 

@@ -5,27 +5,27 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from kd_monai.grid.grid import read_grid
+from kd_monai.training.grid_data import read_data
 
 from kd_monai.config.variables import read_variables
-from kd_monai.data import DataError
-from kd_monai.grid.grid import read_grid
+from kd_monai.errors import UserError
 from kd_monai.training import roles
-from kd_monai.training.grid_data import read_data
 
 
 def test_unlabelled_patients_of_the_fold_are_refused(phantom: Path, line: list[str]) -> None:
     wrong = [*line, "--unlabelled", str(phantom)]
-    with pytest.raises(DataError, match=r"Move it out of UNLABELLED"):
+    with pytest.raises(UserError, match=r"Move it out of UNLABELLED"):
         roles.train_student(read_variables(None, wrong))
-    with pytest.raises(DataError, match=r"Move it out of UNLABELLED"):
+    with pytest.raises(UserError, match=r"Move it out of UNLABELLED"):
         read_data(read_grid(None, wrong))
 
 
 def test_a_training_part_that_does_not_fill_the_inner_folds_is_refused(line: list[str]) -> None:
     wrong = [*line, "--teachers", "crossfit", "--n-subjects", "2"]
-    with pytest.raises(DataError, match=r"inner_folds"):
+    with pytest.raises(UserError, match=r"inner_folds"):
         roles.train_student(read_variables(None, wrong))
-    with pytest.raises(DataError, match=r"inner_folds"):
+    with pytest.raises(UserError, match=r"inner_folds"):
         read_data(read_grid(None, [*wrong, "--teacher-n-subjects", "same"]))
     # those of all subjects do, and teach the few
     assert read_data(read_grid(None, [*wrong, "--fold", "0"]))[1] == (0,)
@@ -43,7 +43,7 @@ def test_a_named_teacher_of_more_subjects_may_have_inner_ones(line: list[str], p
     named = [*line, "--teacher", "mine", "--teachers", "crossfit", "--n-subjects", "2"]
     with pytest.raises(ValueError, match=r"mine has no run\.json"):  # it came to reading that teacher
         roles.train_student(read_variables(None, named))
-    with pytest.raises(DataError, match="Move it out of UNLABELLED"):
+    with pytest.raises(UserError, match="Move it out of UNLABELLED"):
         roles.train_student(read_variables(None, [*named, "--unlabelled", str(phantom)]))
 
 
@@ -52,7 +52,7 @@ def test_settings_of_the_teacher_alone_count_for_its_inner_folds(line: list[str]
     for train in (roles.train_student, roles.train_teachers):
         with pytest.raises(AssertionError, match="something was trained"):
             train(read_variables(None, few))
-        with pytest.raises(DataError, match="inner_folds"):
+        with pytest.raises(UserError, match="inner_folds"):
             train(read_variables(None, few[:-2]))
 
 
@@ -61,7 +61,7 @@ def test_a_setting_of_another_methods_term_is_passed_over(line: list[str], tmp_p
     empty.mkdir()
     several = ["--set", "terms#latent_kl#weight=5", "--fold", "0"]
     assert read_data(read_grid(None, [*line, *several, "--methods", "finetune,hinton,kdnet"]))[1] == (0,)
-    with pytest.raises(DataError, match="UNLABELLED"):  # and not of the setting
+    with pytest.raises(UserError, match="UNLABELLED"):  # and not of the setting
         read_data(read_grid(None, [*line, *several, "--methods", "hinton,kdnet", "--unlabelled", str(empty)]))
 
 
@@ -78,7 +78,7 @@ def test_a_methods_file_may_ask_for_cross_fitted_teachers_and_a_baseline_for_not
 ) -> None:
     mine = tmp_path / "mine.yaml"
     mine.write_text("method: mine\nteachers: crossfit\nunlabelled: rest\n")
-    with pytest.raises(DataError, match="inner_folds"):
+    with pytest.raises(UserError, match="inner_folds"):
         roles.train_student(read_variables(None, [*line, "--method", str(mine), "--n-subjects", "2"]))
     with pytest.raises(AssertionError, match="something was trained"):
         roles.train_student(read_variables(None, [*line, "--method", str(mine), "--n-subjects", "3"]))

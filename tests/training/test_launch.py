@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 import torch
 from small_volumes import once, short, write_volumes
+from tiny import train
 
+from kd_monai.config.overlays import STUDENT, TEACHER
 from kd_monai.handlers import BestModelHandler, NaNLossError, ProgressHandler
 from kd_monai.runs.folder import RunFolder
-from kd_monai.training.launch import STUDENT, TEACHER, train
 
 
 @pytest.fixture(scope="module")

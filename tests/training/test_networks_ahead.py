@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from kd_monai.grid.grid import read_grid
+from kd_monai.training.grid_data import check_grid
+from kd_monai.training.networks_ahead import check_networks
+from kd_monai.training.roles import networks_of
 from monai.networks.nets import BasicUNet
 from tiny import pipeline
 
+from kd_monai.config.overlays import STUDENT
 from kd_monai.config.variables import read_variables
-from kd_monai.grid.grid import read_grid
 from kd_monai.training import roles
-from kd_monai.training.grid_data import check_grid
-from kd_monai.training.launch import STUDENT
-from kd_monai.training.networks_ahead import check_networks
-from kd_monai.training.roles import networks_of
 
 ADAPTER = ["--set", "terms#latent_kl#term#adapter=true"]
 REFUSED = {

@@ -12,12 +12,12 @@ import yaml
 from monai.bundle import ConfigParser
 from teacher_runs import teacher_run
 
+from kd_monai.config.overlays import STUDENT, TEACHER
 from kd_monai.config.variables import read_variables
 from kd_monai.metrics import METRICS, case_row, cases_frame, write_cases
 from kd_monai.task import REGIONS
 from kd_monai.training import roles
 from kd_monai.training import score as scoring
-from kd_monai.training.launch import STUDENT, TEACHER
 
 
 class Launches:

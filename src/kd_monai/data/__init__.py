@@ -1,33 +1,29 @@
-"""Find, check, split, load and augment BraTS-like data."""
+"""A folder of scans becomes samples: found, checked, split, loaded, cached and augmented.
 
-from kd_monai.data.batch_of_one import collate
-from kd_monai.data.cache import cache_dataset, cache_upper_bound
-from kd_monai.data.cached import cached_transforms
-from kd_monai.data.crop_indices import CropIndices
+It knows files, voxels and random numbers; it never knows networks, losses or runs.
+"""
+
+from kd_monai.data.augmentation import Braind, LabelToRegions, region_transforms
 from kd_monai.data.datalist import Datalist
-from kd_monai.data.epoch_sampler import EpochSampler
-from kd_monai.data.errors import DataError
-from kd_monai.data.in_place import RandScaleInPlaced, RandShiftInPlaced
-from kd_monai.data.label_to_regions import LabelToRegions, region_transforms
-from kd_monai.data.seeded_dataset import SeededDataset
+from kd_monai.data.loading import LABELLED, WithUnlabelled, cache_dataset, items
+from kd_monai.data.n4 import BiasFieldCorrectiond
+from kd_monai.data.reader import VolumeReader
+from kd_monai.data.seeding import EpochSampler, SeededDataset
 from kd_monai.data.unlabelled import REST, Unlabelled
-from kd_monai.data.with_unlabelled import WithUnlabelled
 
 __all__ = [
+    "LABELLED",
     "REST",
-    "CropIndices",
-    "DataError",
+    "BiasFieldCorrectiond",
+    "Braind",
     "Datalist",
     "EpochSampler",
     "LabelToRegions",
-    "RandScaleInPlaced",
-    "RandShiftInPlaced",
     "SeededDataset",
     "Unlabelled",
+    "VolumeReader",
     "WithUnlabelled",
     "cache_dataset",
-    "cache_upper_bound",
-    "cached_transforms",
-    "collate",
+    "items",
     "region_transforms",
 ]

@@ -1,45 +1,27 @@
-"""A data set, found, checked and split: what a run trains, validates and tests on."""
+"""A data set, checked and split: what a run trains, validates and tests on."""
 
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
 from kd_monai.atomic import write_json
-from kd_monai.data.checks.check import check_files
-from kd_monai.data.checks.convention import choose_convention, convention_problems
 from kd_monai.data.checks.digest import data_digest
-from kd_monai.data.entries import Entry, Found
-from kd_monai.data.errors import DataError
-from kd_monai.data.layouts.find import find_entries
-from kd_monai.data.splits.inner_fold import inner_fold_patients
-from kd_monai.data.splits.partition import Cohort, choose_subjects, make_split
-from kd_monai.data.splits.split import Split
-from kd_monai.data.unlabelled import REST, Unlabelled, find_unlabelled, rest_of
+from kd_monai.data.checks.files import check_files
+from kd_monai.data.checks.labels import choose_convention, convention_problems
+from kd_monai.data.entries import Entry, data_error
+from kd_monai.data.layouts.any_layout import read_source
+from kd_monai.data.splits.partition import Cohort, choose_subjects, inner_fold_patients, make_split
+from kd_monai.data.splits.split_file import Split
+from kd_monai.data.unlabelled import REST, Unlabelled, read_unlabelled, rest_of
+from kd_monai.errors import UserError
 from kd_monai.phases import phase
 from kd_monai.task import MODALITIES, LabelConvention, parse_modalities
 
 logger = logging.getLogger(__name__)
-
-
-def _checked_convention(labels: str, found: Found, values: Mapping[str, tuple[int, ...]]) -> LabelConvention:
-    """Convention that every label has.
-
-    Raises:
-        DataError: none follows, or labels have values outside it.
-    """
-    convention = choose_convention(labels, found, {value for present in values.values() for value in present})
-    path_of = {entry["subject"]: entry.get("label", "") for entry in found.entries}
-    problems = convention_problems(values, path_of, convention)
-    if problems:
-        raise DataError(problems)
-    without = [name for name, present in values.items() if not set(present) & set(convention.tumour)]
-    if without:
-        logger.warning("%d subjects have no tumour in their label: %s", len(without), ", ".join(without[:10]))
-    return convention
 
 
 @dataclass(frozen=True)
@@ -53,7 +35,7 @@ class Datalist:
     convention: LabelConvention
     layout: str
     digest: str
-    """sha256 of subject names and file contents; the folder's place and this run's modalities do not matter."""
+    """sha256 of subject names and file contents; where the folder lies and what this run reads do not matter."""
     split: Split
     """Folds and validation subjects of every fold, as written by ``write_split``."""
     unlabelled: Unlabelled = field(default_factory=Unlabelled)
@@ -63,6 +45,12 @@ class Datalist:
     def split_digest(self) -> str:
         """sha256 of the split of all folds: one for all runs of a study."""
         return hashlib.sha256(json.dumps(self.split, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def sequences(self) -> tuple[str, ...]:
+        """What every subject has, whoever reads it: channels of a cached sample, alike for all runs on the data."""
+        everyone = [*self.train, *self.val, *self.test, *self.unlabelled.entries]
+        return tuple(name for name in MODALITIES if all(name in entry["image"] for entry in everyone))
 
     def write_split(self, path: str | Path) -> None:
         """Write the split, atomically, as a file that ``load`` takes as ``split_file``."""
@@ -87,7 +75,7 @@ class Datalist:
         inner_fold: str | None = None,
         unlabelled: str | Path | None = None,
     ) -> Self:
-        """Find the subjects of a folder or datalist JSON, check them and split them.
+        """List the subjects of a folder or datalist JSON, check them and split them.
 
         Args:
             dataset_dir: folder (BraTS, MSD, nnU-Net raw) or datalist JSON.
@@ -106,30 +94,36 @@ class Datalist:
                 training subjects that ``n_subjects`` leaves out.
 
         Raises:
-            DataError: anything wrong with the data, all of it in one message; unlabelled subjects of a patient who
-                has another part in this fold or another name in the data set, or ``"rest"`` without ``n_subjects``.
-            ValueError: an unknown modality.
+            UserError: anything wrong with the data, all of it in one message; unlabelled subjects of a patient who
+                has another part in this fold or another name in the data set, ``"rest"`` without ``n_subjects``, or
+                an unknown modality.
         """
         modalities = parse_modalities(modalities)
-        found = find_entries(dataset_dir, modalities)
+        source = read_source(dataset_dir, modalities)
         remember = Path(remember) if remember is not None else None
-        values, problems = check_files(found.entries, modalities if check else (), remember)
-        problems = found.problems + problems
+        values, file_problems = check_files(source.entries, modalities if check else (), remember)
+        problems = source.problems + file_problems
         try:
-            convention = _checked_convention(labels, found, values)
-        except DataError as error:
-            problems += error.problems if values or not problems else ()
+            convention = choose_convention(labels, source, {value for present in values.values() for value in present})
+        except UserError as error:
+            problems += [str(error)] if values or not problems else []
+        else:
+            label_of = {entry["subject"]: entry.get("label", "") for entry in source.entries}
+            problems += convention_problems(values, label_of, convention)
         if problems:
-            raise DataError(problems)
+            raise data_error(problems)
+        without = [name for name, present in values.items() if not set(present) & set(convention.tumour)]
+        if without:
+            logger.warning("%d subjects have no tumour in their label: %s", len(without), ", ".join(without[:10]))
 
         with_et = {subject for subject, present in values.items() if convention.enhancing in present}
-        cohort = Cohort.of(found.entries, with_et)
-        split = make_split(found.entries, cohort, folds, seed, split_file, val_fraction)
+        cohort = Cohort.of(source.entries, with_et)
+        split = make_split(source.entries, cohort, folds, seed, split_file, val_fraction)
         parts = choose_subjects(split, cohort, fold, seed, n_subjects)
         fold_of = {name: k for k, names in enumerate(split["folds"]) for name in names}
         entries: dict[str, Entry] = {}
-        for entry in found.entries:
-            read = {modality: entry["image"][modality] for modality in modalities}
+        for entry in source.entries:
+            read = {name: file for name, file in entry["image"].items() if name in modalities or Path(file).exists()}
             entries[entry["subject"]] = {**entry, "image": read, "fold": fold_of.get(entry["subject"])}
         train, val, test = ([entries[name] for name in names] for names in parts)
         without_references = Unlabelled()
@@ -138,15 +132,15 @@ class Datalist:
             without_references = rest_of([entries[name] for name in everyone], train, val, n_subjects)
         elif unlabelled is not None:
             used = {"train": train, "validate": val, "test": test}
-            without_references = find_unlabelled(unlabelled, modalities, found.entries, used, check, remember)
+            without_references = read_unlabelled(unlabelled, modalities, source.entries, used, check, remember)
         if inner_fold is not None:
-            out = inner_fold_patients(parts[0], cohort, inner_fold, seed, fold)
+            left_out = inner_fold_patients(parts[0], cohort, inner_fold, seed, fold)
             # with FOLD=all validation is on training subjects
-            train, val = ([entry for entry in part if entry["patient"] not in out] for part in (train, val))
+            train, val = ([entry for entry in part if entry["patient"] not in left_out] for part in (train, val))
             if not val:
-                raise DataError(
+                raise UserError(
                     f"inner_fold {inner_fold} of fold {fold} leaves nobody to validate on. Choose more inner folds "
                     "(SET=inner_folds=5), or another val_fraction."
                 )
-        digest = data_digest(found.entries, remember)
-        return cls(train, val, test, modalities, convention, found.layout, digest, split, without_references)
+        digest = data_digest(source.entries, remember)
+        return cls(train, val, test, modalities, convention, source.layout, digest, split, without_references)

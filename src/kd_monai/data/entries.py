@@ -1,10 +1,15 @@
-"""What looking through a data set brings up, before any file is read."""
+"""What a data set consists of, before any image is read: entries, and the source that they come from."""
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
+
+from kd_monai.errors import UserError
 
 EXTENSIONS = (".nii.gz", ".nii", ".nrrd", ".mha", ".mhd")
+MAX_LISTED = 20
 
 
 class Entry(TypedDict, total=False):
@@ -23,16 +28,53 @@ class Entry(TypedDict, total=False):
 
 
 @dataclass
-class Found:
-    """Entries of one data set, its layout, what it says of its labels, and what is wrong so far."""
+class DataSource:
+    """A folder or JSON file of one layout: its entries, what it says of its labels, and what is wrong with it."""
 
     layout: str
     entries: list[Entry] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     convention: str | None = None
-    """Name of the convention that layout or data set declares; None: it must be declared or chosen from the values."""
+    """Name of the label convention that layout or file declares; None: the user declares it, or the values tell it."""
     hint: str = ""
     """What the data set itself says of its labels, for an error message."""
+
+    def add_file(self, entry: Entry, kind: str, paths: list[Path]) -> None:
+        """Enter the file of a modality, or of the ``"label"``; several files for it are a problem."""
+        if len(paths) > 1:
+            what = "the label" if kind == "label" else kind
+            self.problems.append(
+                f"subject {entry['subject']}: one file per modality is allowed, but {len(paths)} claim {what}: "
+                f"{', '.join(map(str, paths))}. Remove or rename all but one."
+            )
+        if kind == "label":
+            entry["label"] = str(paths[0])
+        else:
+            entry["image"][kind] = str(paths[0])
+
+
+def data_error(problems: Sequence[str]) -> UserError:
+    """One error for all problems of a data set: a line each, the first 20 in full."""
+    if len(problems) == 1:
+        return UserError(problems[0])
+    lines = [f"{len(problems)} problems in the data:", *(f"  - {problem}" for problem in problems[:MAX_LISTED])]
+    if len(problems) > MAX_LISTED:
+        lines.append(f"  ... and {len(problems) - MAX_LISTED} more. Correct these and start again to see the rest.")
+    return UserError("\n".join(lines))
+
+
+def read_json(path: Path) -> Any:
+    """Contents of a user's JSON file.
+
+    Raises:
+        UserError: it cannot be read, or is not JSON.
+    """
+    try:
+        return json.loads(path.read_text())
+    except (OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"{path} must be a JSON file, but reading it failed: {error}. Correct the name or the file."
+        ) from error
 
 
 def strip_extension(name: str) -> str:
@@ -41,21 +83,6 @@ def strip_extension(name: str) -> str:
         if name.lower().endswith(extension):
             return name[: -len(extension)]
     return name
-
-
-def claim(found: Found, entry: Entry, kind: str, paths: list[Path]) -> None:
-    """Enter the one file of a modality, or of the ``"label"``, and complain if there are several."""
-    subject = entry["subject"]
-    if len(paths) > 1:
-        what = "the label" if kind == "label" else kind
-        found.problems.append(
-            f"subject {subject}: one file per modality is allowed, but {len(paths)} claim {what}: "
-            f"{', '.join(map(str, paths))}. Remove or rename all but one."
-        )
-    if kind == "label":
-        entry["label"] = str(paths[0])
-    else:
-        entry["image"][kind] = str(paths[0])
 
 
 def files_of(path: str | Path) -> list[Path]:

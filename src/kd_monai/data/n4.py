@@ -1,6 +1,12 @@
 """N4 bias field correction with ITK (Tustison et al. 2010, doi:10.1109/TMI.2010.2046908)."""
 
+from collections.abc import Hashable, Mapping
+from typing import Any
+
 import numpy as np
+import torch
+from monai.data import MetaTensor
+from monai.transforms import MapTransform
 from monai.utils import optional_import
 from scipy.ndimage import map_coordinates
 
@@ -34,3 +40,19 @@ def n4_correct(volume: np.ndarray, spacing_mm: tuple[float, ...], shrink: int = 
     places = [np.arange(side) / step for side, step in zip(volume.shape, steps, strict=True)]
     fine = map_coordinates(log_field, np.meshgrid(*places, indexing="ij"), mode="nearest")
     return np.where(mask, volume / np.exp(fine), 0).astype(np.float32)
+
+
+class BiasFieldCorrectiond(MapTransform):
+    """N4 on each channel of the images ``C H W D`` of a sample.
+
+    Args:
+        keys: of images with metadata.
+    """
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        item = dict(data)
+        for key in self.key_iterator(item):
+            spacing_mm = tuple(float(side) for side in item[key].pixdim)
+            corrected = [n4_correct(channel.numpy(), spacing_mm) for channel in item[key].as_tensor()]
+            item[key] = MetaTensor(torch.from_numpy(np.stack(corrected)), meta=item[key].meta)
+        return item

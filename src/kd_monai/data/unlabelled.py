@@ -1,4 +1,4 @@
-"""Subjects to train on whose references are never read."""
+"""Subjects to train on whose references are never read, and their samples beside the labelled ones."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kd_monai.data.checks.check import check_files
 from kd_monai.data.checks.digest import data_digest, file_contents
-from kd_monai.data.entries import Entry
-from kd_monai.data.errors import DataError
-from kd_monai.data.layouts.find import find_entries
+from kd_monai.data.checks.files import check_files
+from kd_monai.data.entries import Entry, data_error
+from kd_monai.data.layouts.any_layout import read_source
+from kd_monai.errors import UserError
 
+LABELLED = "labelled"
+"""Key of a sample: 1 where its label is the reference, 0 where it is a pseudo-label."""
 REST = "rest"
 """The training subjects that N_SUBJECTS leaves out."""
 
@@ -25,10 +27,6 @@ class Unlabelled:
     """``"rest"``, or sha256 of names and images; None where there are none."""
 
 
-def _without_label(entry: Entry) -> Entry:
-    return Entry(**{key: value for key, value in entry.items() if key != "label"})  # type: ignore[typeddict-item]
-
-
 def rest_of(
     everyone: Sequence[Entry], train: Sequence[Entry], val: Sequence[Entry], n_subjects: int | None
 ) -> Unlabelled:
@@ -38,35 +36,19 @@ def rest_of(
     training reads none of these.
 
     Raises:
-        DataError: no subset is asked for, or it leaves nobody out.
+        UserError: no subset is asked for, or it leaves nobody out.
     """
     used = {entry["patient"] for entry in [*train, *val]}
     left = [_without_label(entry) for entry in everyone if entry["patient"] not in used]
     if not left:
-        raise DataError(
+        raise UserError(
             f"UNLABELLED={REST} takes the training subjects that N_SUBJECTS leaves out; got N_SUBJECTS={n_subjects}, "
             f"which leaves none of {len(everyone)}. Set N_SUBJECTS lower, or name a folder of unlabelled subjects."
         )
     return Unlabelled(left, REST)
 
 
-def _renamed(entries: Sequence[Entry], labelled: Sequence[Entry], remember: Path | None) -> Iterator[str]:
-    """Complaints on subjects one of whose images is, to the byte, a labelled patient's of another name."""
-    contents = file_contents([*entries, *labelled], remember)
-    owner = {(kind, contents.get(file)): entry for entry in labelled for kind, file in entry["image"].items()}
-    for entry in entries:
-        for kind, file in entry["image"].items():
-            twin = owner.get((kind, contents[file])) if file in contents else None
-            if twin is not None and twin["patient"] != entry["patient"]:
-                yield (
-                    f"subject {entry['subject']}: an unlabelled subject must be no labelled one under another name; "
-                    f"its {kind}, {file}, is the file of subject {twin['subject']}, {twin['image'][kind]}. Move it "
-                    "out of UNLABELLED."
-                )
-                break
-
-
-def find_unlabelled(
+def read_unlabelled(
     path: str | Path,
     modalities: tuple[str, ...],
     labelled: Sequence[Entry],
@@ -86,12 +68,12 @@ def find_unlabelled(
         remember: JSON file that notes files that passed, and checksums.
 
     Raises:
-        DataError: no subject, something wrong with the images, a patient whom this fold uses already, or a labelled
+        UserError: no subject, something wrong with the images, a patient whom this fold uses already, or a labelled
             subject under another name.
     """
-    found = find_entries(path, modalities, with_label=False, variable="UNLABELLED")
-    entries = [_without_label(entry) for entry in found.entries]
-    problems = [*found.problems, *check_files(entries, modalities if check else (), remember)[1]]
+    source = read_source(path, modalities, with_label=False, variable="UNLABELLED")
+    entries = [_without_label(entry) for entry in source.entries]
+    problems = [*source.problems, *check_files(entries, modalities if check else (), remember)[1]]
     use_of = {entry["patient"]: use for use, part in used.items() for entry in part}
     problems += [
         f"subject {entry['subject']}: an unlabelled subject must be of no patient with whom this fold is to "
@@ -102,6 +84,25 @@ def find_unlabelled(
     ]
     problems += _renamed(entries, labelled, remember)
     if problems:
-        raise DataError(problems)
-    read = [Entry(**{**entry, "image": {name: entry["image"][name] for name in modalities}}) for entry in entries]
-    return Unlabelled(read, data_digest(entries, remember))
+        raise data_error(problems)
+    return Unlabelled(entries, data_digest(entries, remember))
+
+
+def _without_label(entry: Entry) -> Entry:
+    return Entry(**{key: value for key, value in entry.items() if key != "label"})  # type: ignore[typeddict-item]
+
+
+def _renamed(entries: Sequence[Entry], labelled: Sequence[Entry], remember: Path | None) -> Iterator[str]:
+    """Complaints on subjects one of whose images is, to the byte, a labelled patient's of another name."""
+    contents = file_contents([*entries, *labelled], remember)
+    owner = {(kind, contents.get(file)): entry for entry in labelled for kind, file in entry["image"].items()}
+    for entry in entries:
+        for kind, file in entry["image"].items():
+            twin = owner.get((kind, contents[file])) if file in contents else None
+            if twin is not None and twin["patient"] != entry["patient"]:
+                yield (
+                    f"subject {entry['subject']}: an unlabelled subject must be no labelled one under another name; "
+                    f"its {kind}, {file}, is the file of subject {twin['subject']}, {twin['image'][kind]}. Move it "
+                    "out of UNLABELLED."
+                )
+                break

@@ -1,12 +1,12 @@
-"""A run folder's network as a bundle that runs in stock MONAI."""
+"""A finished run as a bundle that runs in stock MONAI."""
 
 from __future__ import annotations
 
 import json
 import logging
-import re
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,16 @@ import yaml
 from monai.bundle import ConfigParser
 from torch import nn
 
+from kd_monai.config.overlays import SHARED, STUDENT, TEACHER
+from kd_monai.errors import UserError
 from kd_monai.export.metadata import metadata_of
 from kd_monai.export.openvino import openvino_model
-from kd_monai.export.settings import inference_settings, is_stock
 from kd_monai.networks.runtimes.openvino_forward import openvino_is_installed
 
 logger = logging.getLogger(__name__)
 
-_SECTION = re.compile(r"(# --- how the network was trained[^\n]*\n).*?(?=\n# ---)", re.DOTALL)
+SETTINGS = ("modalities", "head", "spacing_mm", "roi_size", "overlap", "network_def")
+"""Ids of the bundle's own ``inference.yaml``: how the network was trained."""
 _PROGRAM = "$torch.export.unflatten(torch.export.load(@bundle_root + '/models/model.pt2'))"
 
 
@@ -70,8 +72,10 @@ def export_bundle(run_folder: str | Path, bundle_template: str | Path, out: str 
         draft.chmod(0o755)
         for name in ("docs", "configs", "models"):
             (draft / name).mkdir()
-        for name in ("LICENSE", "docs/README.md", "docs/data_license.txt", "configs/logging.conf"):
-            shutil.copyfile(bundle_template / name, draft / name)
+        shutil.copyfile(bundle_template / "docs" / "README.md", draft / "docs" / "README.md")
+        for name, target in (("LICENSE", ""), ("data_license.txt", "docs"), ("logging.conf", "configs")):
+            shutil.copyfile(SHARED / name, draft / target / name)
+        shutil.copytree(SHARED / "scripts", draft / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copyfile(run_folder / "model.pt", draft / "models" / "model.pt")
         metadata = metadata_of(
             run_folder, bundle_template / "configs" / "metadata.json", settings, bool(parser.get("n4"))
@@ -97,7 +101,7 @@ def _trained(parser: ConfigParser, weights: Path) -> nn.Module:
     try:
         network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
     except RuntimeError as error:
-        raise ValueError(
+        raise UserError(
             f"{weights} must hold the weights of its run's network_def, {type(network).__name__}: {error}. "
             "Restore the run folder or train again."
         ) from error
@@ -121,13 +125,106 @@ def _save_program(network: nn.Module, settings: dict[str, Any], path: Path) -> N
 
 
 def _write_inference(settings: dict[str, Any], template: Path, configs: Path) -> None:
+    """One file of the template's head, the run's settings and what all bundles share."""
+    head = [line for line in template.read_text().splitlines() if line.startswith("#")]
+    imports = "imports:\n- $import numpy as np"
     section = yaml.safe_dump(settings, sort_keys=False, default_flow_style=None, width=120)
-    text, count = _SECTION.subn(lambda match: match.group(1) + section, template.read_text())
-    if count != 1:
-        raise ValueError(
-            f"{template} must have one section '# --- how the network was trained', with another '# ---' after it; "
-            f"it has {count}. Restore the comment lines."
-        )
+    shared = [(SHARED / name).read_text() for name in ("preprocessing.yaml", "prediction.yaml")]
+    text = "\n".join(["\n".join(head[:2]), imports, "", "# --- how the network was trained ---", section, *shared])
     (configs / "inference.yaml").write_text(text)
     config = ConfigParser.load_config_file(configs / "inference.yaml")
     ConfigParser.export_config_file(config, configs / "inference.json", fmt="json", indent=2)
+
+
+def inference_settings(parser: ConfigParser) -> dict[str, Any]:
+    """The run's `SETTINGS` as plain values: expressions and references are evaluated, ``_target_`` names are kept.
+
+    Raises:
+        KeyError: the configuration lacks one of them.
+        TypeError: a value is neither text, number, list nor mapping.
+    """
+    absent = [name for name in SETTINGS if name not in parser]
+    if absent:
+        raise KeyError(
+            f"An export needs the ids {', '.join(SETTINGS)}; the run's configuration lacks {', '.join(absent)}."
+        )
+    settings = {name: _plain(parser, name) for name in SETTINGS}
+    if isinstance(settings["spacing_mm"], int | float):
+        settings["spacing_mm"] = [float(settings["spacing_mm"])] * 3
+    return settings
+
+
+def is_stock(definition: Any) -> bool:
+    """Whether every ``_target_`` of a definition is a class of MONAI or torch; a name without dots is MONAI's.
+
+    Example:
+        >>> is_stock({"_target_": "BasicUNet"}), is_stock({"_target_": "mine.Net", "features": [8, 16]})
+        (True, False)
+    """
+    if isinstance(definition, list):
+        return all(map(is_stock, definition))
+    if isinstance(definition, dict):
+        package, dot, _ = str(definition.get("_target_", "")).partition(".")
+        return (not dot or package in {"monai", "torch"}) and all(map(is_stock, definition.values()))
+    return True
+
+
+def _plain(parser: ConfigParser, item: str) -> Any:
+    value = parser[item]
+    if isinstance(value, dict):
+        return {key: _plain(parser, f"{item}::{key}") for key in value}
+    if isinstance(value, list):
+        return [_plain(parser, f"{item}::{index}") for index in range(len(value))]
+    if isinstance(value, str) and value.startswith(("$", "@")):
+        value = parser.get_parsed_content(item)
+    return json.loads(json.dumps(value))  # tuples become lists; an object is refused here
+
+
+def finished_record(run_folder: Path) -> dict[str, Any]:
+    """The ``run.json`` of a finished training.
+
+    Raises:
+        ValueError: the folder is no run folder, or the training is not finished.
+    """
+    file = run_folder / "run.json"
+    if not file.is_file():
+        raise UserError(f"A run folder has a run.json; {run_folder} has none. Name a folder that a training wrote.")
+    record: dict[str, Any] = json.loads(file.read_text())
+    if record.get("status") != "FINISHED":
+        raise UserError(
+            f"A finished training is asked for; {run_folder} is {record.get('status', 'no training')}. "
+            "Launch its training again, or name another run."
+        )
+    return record
+
+
+def finished_runs(out: Path) -> list[Path]:
+    """Folders of the finished trainings in an output folder, without those that have nothing to score.
+
+    Those are teachers of inner folds, which only teach, and runs without weights (`unpack`).
+    """
+    records = {file.parent: json.loads(file.read_text()) for file in sorted(out.glob("*/run.json"))}
+    return [
+        folder
+        for folder, record in records.items()
+        if record.get("status") == "FINISHED" and record.get("inner_fold") is None and (folder / "model.pt").is_file()
+    ]
+
+
+def template_of(record: Mapping[str, Any]) -> Path:
+    """The bundle that trained a run."""
+    return TEACHER if record["role"] == "teacher" else STUDENT
+
+
+def bundle_of(run_folder: str | Path) -> Path:
+    """``<run folder>/bundle``, exported where it is missing, from the template that the run's role asks for.
+
+    Raises:
+        ValueError: the folder is no finished run's.
+        FileNotFoundError: one of its files is missing.
+    """
+    run_folder = Path(run_folder)
+    bundle = run_folder / "bundle"
+    if bundle.is_dir():
+        return bundle
+    return export_bundle(run_folder, template_of(finished_record(run_folder)), bundle)

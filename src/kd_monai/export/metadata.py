@@ -32,7 +32,7 @@ def metadata_of(run_folder: Path, template: Path, settings: dict[str, Any], n4: 
     Args:
         run_folder: holds ``run.json``, and ``cases.csv`` once the run was evaluated.
         template: a bundle's ``metadata.json``.
-        settings: see `kd_monai.export.settings.inference_settings`.
+        settings: see `kd_monai.export.bundle.inference_settings`.
         n4: whether the network saw N4-corrected images.
 
     Returns:

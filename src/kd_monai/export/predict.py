@@ -8,6 +8,8 @@ from typing import Literal
 
 from monai.bundle import ConfigWorkflow
 
+from kd_monai.config.overlays import bundle_scripts
+from kd_monai.errors import UserError
 from kd_monai.export.openvino import openvino_model
 from kd_monai.task import LABEL_CONVENTIONS
 
@@ -46,12 +48,12 @@ def predict(
     """
     bundle, convention = Path(bundle), LABEL_CONVENTIONS[labels]
     if not (bundle / "models" / "model.pt").is_file():
-        raise ValueError(f"A bundle has weights in models/model.pt; {bundle} has none. Name an exported bundle.")
+        raise UserError(f"A bundle has weights in models/model.pt; {bundle} has none. Name an exported bundle.")
     if not Path(images).exists():
-        raise ValueError(f"INPUT must be an image or a folder; {images} does not exist. Correct INPUT (--input).")
+        raise UserError(f"INPUT must be an image or a folder; {images} does not exist. Correct INPUT (--input).")
     if runtime == "openvino":
         openvino_model(bundle)
-    with warnings.catch_warnings():
+    with bundle_scripts(bundle), warnings.catch_warnings():
         warnings.filterwarnings(
             "ignore", module="monai"
         )  # that a configuration runs code: this one is the user's choice
@@ -76,6 +78,6 @@ def predict(
             cause: BaseException = error
             while cause.__cause__ is not None:  # MONAI wraps what went wrong once per layer
                 cause = cause.__cause__
-            said = str(cause).replace("`dataset_dir`", "INPUT")  # as the bundle alone calls it
-            raise ValueError(f"No prediction for {images}: {said}") from error
-    return list(workflow.parser.get_parsed_content("targets"))
+            reason = str(cause).replace("`dataset_dir`", "INPUT")  # as the bundle alone calls it
+            raise UserError(f"No prediction for {images}: {reason}") from error
+        return list(workflow.parser.get_parsed_content("targets"))

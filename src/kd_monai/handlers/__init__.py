@@ -12,6 +12,7 @@ from kd_monai.handlers.nan_stop import NaNLossError, RaiseOnNaN
 from kd_monai.handlers.overlay import OverlayHandler
 from kd_monai.handlers.prepare import PrepareBatch, select_channels
 from kd_monai.handlers.progress import ProgressHandler
+from kd_monai.handlers.schedule import ScheduleMetric, validation_interval
 from kd_monai.handlers.teacher import TeacherHandler
 
 __all__ = [
@@ -24,9 +25,11 @@ __all__ = [
     "ProgressHandler",
     "RaiseOnNaN",
     "ResumeHandler",
+    "ScheduleMetric",
     "TeacherHandler",
     "ThresholdHandler",
     "file_digest",
     "save_atomically",
     "select_channels",
+    "validation_interval",
 ]

@@ -39,10 +39,11 @@ def by_teacher(
     """
     if len(set(numbers)) == 1 and not (one_by_one and len(numbers) > 1):
         return forwards[numbers[0]](image)
-    places: list[list[int]] = [[place] for place in range(len(numbers))]
+    samples = range(len(numbers))
+    passes = [[i] for i in samples]
     if not one_by_one:
-        places = [[place for place, own in enumerate(numbers) if own == number] for number in sorted(set(numbers))]
-    parts = [forwards[numbers[own[0]]](image[own]) for own in places]
-    back = torch.tensor([place for own in places for place in own], device=image.device).argsort()
+        passes = [[i for i in samples if numbers[i] == number] for number in sorted(set(numbers))]
+    parts = [forwards[numbers[indices[0]]](image[indices]) for indices in passes]
+    back = torch.tensor([i for indices in passes for i in indices], device=image.device).argsort()
     features = {name: torch.cat([part[name] for _, part in parts])[back] for name in parts[0][1]}
     return torch.cat([logits for logits, _ in parts])[back], features

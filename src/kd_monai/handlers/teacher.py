@@ -82,7 +82,7 @@ class TeacherHandler:
         if isinstance(teacher, nn.ModuleList) and route is None:
             raise UserError(
                 f"Cross-fitted teachers need a route, subject -> number of the teacher; got {len(teacher)} and none. "
-                "Take it from CrossFitted.route, or name one teacher."
+                "Take it from CrossFittedTeachers.route, or name one teacher."
             )
         teachers = teacher if isinstance(teacher, nn.ModuleList) else [teacher]
         self.teachers = [FrozenNetwork(network) for network in teachers]

@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kd_monai.metrics.paired import Interval
+from kd_monai.metrics.statistics import Interval
 
 ENDPOINT_REGIONS = ("WT", "TC", "ET_present")
 """Order of the last axis; see `case_values`."""
@@ -36,9 +36,10 @@ def endpoint(values: ArrayLike) -> float:
 def endpoint_interval(values: ArrayLike, n_boot: int = 10_000, seed: int = 0, level: float = 0.95) -> Interval:
     """The endpoint and its percentile bootstrap interval.
 
-    A subject is drawn with all its modalities and regions, and the endpoint computed anew in each resample; one that
-    draws nobody with ET has no endpoint and is left out. For a paired difference give the differences: it is the
-    difference of endpoints, because both networks are scored on the same references.
+    A subject is drawn with all its modalities and regions, and the endpoint computed anew in each resample. One that
+    draws nobody with ET has no endpoint and is left out, which `scipy.stats.bootstrap` cannot do. For a paired
+    difference give the differences: it is the difference of endpoints, because both networks are scored on the same
+    references.
 
     Args:
         values: see `endpoint`.
@@ -54,11 +55,11 @@ def endpoint_interval(values: ArrayLike, n_boot: int = 10_000, seed: int = 0, le
         return Interval(endpoint(x), float("nan"), float("nan"), n)
     drawn = np.random.default_rng(seed).integers(0, n, size=(n_boot, n))
     flat = (drawn + np.arange(n_boot)[:, None] * n).ravel()
-    found = _means(x, np.bincount(flat, minlength=n_boot * n).reshape(n_boot, n).astype(np.float64))
-    found = found[~np.isnan(found)]
-    if not len(found):
+    endpoints = _means(x, np.bincount(flat, minlength=n_boot * n).reshape(n_boot, n).astype(np.float64))
+    endpoints = endpoints[~np.isnan(endpoints)]
+    if not len(endpoints):
         return Interval(endpoint(x), float("nan"), float("nan"), n)
-    low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(endpoints, [(1 - level) / 2, (1 + level) / 2])
     return Interval(endpoint(x), float(low), float(high), n)
 
 

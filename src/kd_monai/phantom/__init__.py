@@ -1,6 +1,8 @@
-"""Synthetic BraTS-like subjects, so that everything can be tried where no patient data are."""
+"""Synthetic BraTS-like subjects, so that everything can be tried where no patient data are.
 
-from kd_monai.phantom.subject import grade_of, make_subject, subject_name
+It writes files and nothing else: it never trains, and never reads patient data. It needs the extra [demo].
+"""
+
 from kd_monai.phantom.write import write_phantom
 
-__all__ = ["grade_of", "make_subject", "subject_name", "write_phantom"]
+__all__ = ["write_phantom"]

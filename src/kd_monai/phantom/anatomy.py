@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import map_coordinates
 
-from kd_monai.phantom.field import SmoothField
-from kd_monai.phantom.grid import Grid, Mask, Volume
+from kd_monai.phantom.grid import Grid, Mask, SmoothField, Volume
 from kd_monai.phantom.template import brats_to_mni, load_template
 
 

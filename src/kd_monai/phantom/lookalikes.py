@@ -6,8 +6,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from kd_monai.phantom.anatomy import Tissues
-from kd_monai.phantom.field import SmoothField
-from kd_monai.phantom.grid import Grid, Volume
+from kd_monai.phantom.grid import Grid, SmoothField, Volume
 
 
 class LookAlikes:

@@ -6,8 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
-from kd_monai.phantom.field import SmoothField
-from kd_monai.phantom.grid import Grid, Mask, Volume
+from kd_monai.phantom.grid import Grid, Mask, SmoothField, Volume
 
 
 class Scanner:
@@ -35,11 +34,11 @@ class Scanner:
         # a 2 mm voxel is the mean of eight
         level = float(rng.uniform(0.01, 0.034)) / grid.spacing_mm**1.2
         units = self.units * float(np.exp(rng.normal(0, 0.35)))
-        own, strength = SmoothField(rng, 60.0), self.bias[1]
+        residual, strength = SmoothField(rng, 60.0), self.bias[1]
         out = gaussian_filter(signal, 0.45)
         out = gaussian_filter1d(out, thick_mm / 2.355 / grid.spacing_mm, axis=axis)
         out = np.clip(out, 0.02, None) ** gamma
-        out *= np.exp(strength * (self.bias[0].on(grid) + 0.7 * own.on(grid)))
+        out *= np.exp(strength * (self.bias[0].on(grid) + 0.7 * residual.on(grid)))
         white = (rng.standard_normal(grid.shape, dtype=np.float32) for _ in range(2))
         # the filter halves the standard deviation: 1.9 restores it
         real, imaginary = (1.9 * level * gaussian_filter(noise, 0.5) for noise in white)

@@ -6,11 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from kd_monai.phantom.anatomy import Anatomy
-from kd_monai.phantom.contrast import draw_signals
-from kd_monai.phantom.field import SmoothField
-from kd_monai.phantom.grid import Grid
+from kd_monai.phantom.contrast import draw_signals, paint
+from kd_monai.phantom.grid import Grid, SmoothField
 from kd_monai.phantom.lookalikes import LookAlikes
-from kd_monai.phantom.paint import paint
 from kd_monai.phantom.scanner import Scanner
 from kd_monai.phantom.template import load_template
 from kd_monai.phantom.tumour import Grade, Tumour, draw_sizes

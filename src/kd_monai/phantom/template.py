@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import gaussian_filter
 
+from kd_monai.errors import UserError
 from kd_monai.phantom.grid import Volume
 
 
@@ -31,13 +32,21 @@ class Template:
 def load_template() -> Template:
     """Read the maps that ship with nilearn: nothing is downloaded.
 
+    Raises:
+        UserError: nilearn is not installed.
+
     Source: Fonov et al. 2011, doi:10.1016/j.neuroimage.2010.07.033.
     """
-    from nilearn.datasets import (  # imported late: it costs two seconds
-        load_mni152_gm_template,
-        load_mni152_template,
-        load_mni152_wm_template,
-    )
+    try:
+        from nilearn.datasets import (  # imported late: it costs two seconds
+            load_mni152_gm_template,
+            load_mni152_template,
+            load_mni152_wm_template,
+        )
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"The phantom is grown from the ICBM152 maps of nilearn: {error}. Install them: pip install kd_monai[demo]"
+        ) from error
 
     t1_image = load_mni152_template(resolution=1)
     brain = (np.asarray(t1_image.dataobj) > 0.2).astype(np.float32)

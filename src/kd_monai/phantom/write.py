@@ -15,6 +15,7 @@ import numpy.typing as npt
 from filelock import FileLock
 from tqdm import tqdm
 
+from kd_monai.errors import UserError
 from kd_monai.phantom.subject import SPACINGS_MM, grade_of, make_subject, subject_name
 
 logger = logging.getLogger(__name__)
@@ -41,15 +42,15 @@ def write_phantom(folder: str | Path, n_subjects: int, spacing_mm: int, seed: in
         `folder` as a path.
 
     Raises:
-        ValueError: on fewer than one subject, an unknown spacing or a negative seed.
-        FileExistsError: where `folder` holds a phantom with other settings or more subjects, or something else.
+        UserError: fewer than one subject, an unknown spacing, a negative seed, a `folder` that holds a phantom with
+            other settings or more subjects, or something else; nilearn is not installed.
     """
     if n_subjects < 1:
-        raise ValueError(f"n_subjects must be at least 1; got {n_subjects}.")
+        raise UserError(f"n_subjects must be at least 1; got {n_subjects}.")
     if spacing_mm not in SPACINGS_MM:
-        raise ValueError(f"spacing_mm must be one of {SPACINGS_MM}; got {spacing_mm}.")
+        raise UserError(f"spacing_mm must be one of {SPACINGS_MM}; got {spacing_mm}.")
     if seed < 0:
-        raise ValueError(f"seed must not be negative; got {seed}.")
+        raise UserError(f"seed must not be negative; got {seed}.")
     root = Path(folder)
     root.mkdir(parents=True, exist_ok=True)
     with FileLock(root / ".phantom.lock"):
@@ -77,12 +78,12 @@ def _claim(root: Path, settings: dict[str, int]) -> None:
             differing.append("subjects")
         if differing:
             wanted = ", ".join(f"{key} {there.get(key)} (asked for {settings[key]})" for key in differing)
-            raise FileExistsError(
+            raise UserError(
                 f"A phantom is never overwritten; {root} holds one with {wanted}. "
                 "Choose another folder, or delete this one."
             )
     elif any(not p.name.startswith(".") for p in root.iterdir()):
-        raise FileExistsError(
+        raise UserError(
             f"A phantom goes into an empty folder; {root} holds other files and no {SETTINGS_FILE}. "
             "Choose another folder."
         )

@@ -1,4 +1,4 @@
-"""What a report holds against what: a network, the baseline of the same modality, and who taught it."""
+"""Arms of a table, each with the baseline and the teacher that it is compared with."""
 
 from __future__ import annotations
 
@@ -7,101 +7,125 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kd_monai.data import REST
-from kd_monai.report.comparable import Group
-from kd_monai.report.paired import baseline_of, teacher_of
-from kd_monai.report.pooled import Pool
+from kd_monai.report.comparable import ComparableRuns, configuration_of, differing
+from kd_monai.report.pooled import PooledRuns
 from kd_monai.task import MODALITIES, parse_modalities
 
-# with all subjects; a folder of unlabelled subjects is told by its digest
-_COME_TO_ONE = re.compile(rf"(teacher=[^,]*|unlabelled=(None|{REST}))(, (teacher=[^,]*|unlabelled=(None|{REST})))*")
+FIXED_MASK = "best fixed mask"
+# without unlabelled subjects and with one teacher, configurations that differ in these alone are one
+_SAME_ON_ALL = re.compile(rf"(teacher=[^,]*|unlabelled=(None|{REST}))(, (teacher=[^,]*|unlabelled=(None|{REST})))*")
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One network in the table of one modality.
+    """A method on a sequence, over folds and seeds.
 
     Attributes:
-        name: method, with what its setting has of its own in brackets; ``teacher`` or ``baseline``.
-        modality: the table's; what a baseline or student reads, while a teacher stands in the tables of all.
-        pool: its runs.
+        name: method, with what its configuration has of its own in brackets; ``teacher`` or ``baseline``.
+        modality: what a baseline or student reads. A teacher is an arm of every modality that it taught.
+        pooled: its runs.
         baseline: None for a baseline, and where there is none.
         teacher: of a student.
     """
 
     name: str
     modality: str
-    pool: Pool
-    baseline: Pool | None = None
-    teacher: Pool | None = None
+    pooled: PooledRuns
+    baseline: PooledRuns | None = None
+    teacher: PooledRuns | None = None
 
     @property
     def role(self) -> str:
         """Teacher, baseline or student."""
-        return self.pool.role
+        return self.pooled.role
 
     @property
     def n_train(self) -> float:
-        """Labelled subjects that it was trained on, the mean over folds; NaN where runs do not say."""
-        counts = [run.get("n_train") for run in self.pool.runs]
+        """Labelled training subjects, the mean over folds; NaN where a run does not say."""
+        counts = [run.get("n_train") for run in self.pooled.runs]
         return float("nan") if None in counts else sum(counts) / len(counts)
 
 
-def arms_of(group: Group) -> list[Arm]:
-    """Arms of a group by modality, in each the teachers, the baselines and then the students."""
-    pools = [pool for pool in group.pools if pool.role != "fixed_mask"]
-    own = [pool for pool in pools if pool.role in ("baseline", "student")]
+def arms_of(comparable: ComparableRuns) -> list[Arm]:
+    """Arms by modality: its teachers, its baselines, then its students.
+
+    Teachers alone are arms of the modalities that they read.
+    """
+    networks = [pooled for pooled in comparable.pooled if pooled.role != "fixed_mask"]
+    teachers = [pooled for pooled in networks if pooled.role == "teacher"]
+    modalities = {pooled.modality for pooled in networks if pooled.role != "teacher"}
+    if not modalities:
+        return [Arm(_name(teacher, len(teachers) > 1), teacher.modality, teacher) for teacher in teachers]
     arms = []
-    for modality in sorted({pool.modality for pool in own}, key=place):
+    for modality in sorted(modalities, key=order):
         baselines, students = (
-            [pool for pool in own if pool.role == role and pool.modality == modality]
+            [pooled for pooled in networks if pooled.role == role and pooled.modality == modality]
             for role in ("baseline", "student")
         )
-        taught = [teacher for student in students if (teacher := teacher_of(student, pools)) is not None]
-        teachers = [pool for pool in pools if pool.role == "teacher" and (pool in taught or not taught)]
+        taught = [teacher for student in students if (teacher := teacher_of(student, networks)) is not None]
+        shown = [teacher for teacher in teachers if teacher in taught or not taught]
         first = baselines[0] if baselines else None
-        arms += [Arm(_name(pool, len(teachers) > 1), modality, pool, first) for pool in teachers]
-        arms += [Arm(_name(pool), modality, pool) for pool in baselines]
+        arms += [Arm(_name(teacher, len(shown) > 1), modality, teacher, first) for teacher in shown]
+        arms += [Arm(_name(baseline), modality, baseline) for baseline in baselines]
         arms += [
-            Arm(_name(pool), modality, pool, baseline_of(pool, pools), teacher_of(pool, pools)) for pool in students
+            Arm(_name(student), modality, student, baseline_of(student, baselines), teacher_of(student, networks))
+            for student in students
         ]
     return arms
 
 
-def names_over_numbers(groups: Sequence[Group]) -> dict[tuple[int | None, str, str], list[str]]:
-    """Under which names an arm stands in groups that differ in the number of training subjects alone.
+def baseline_of(student: PooledRuns, baselines: Sequence[PooledRuns]) -> PooledRuns | None:
+    """Of the baselines of a modality, the one whose configuration differs least from the student's."""
+    values = configuration_of(student.runs[0])
+    return min(
+        baselines, key=lambda baseline: len(differing([values, configuration_of(baseline.runs[0])])), default=None
+    )
 
-    An arm is named by its method, and by its setting where its own group has the method with another one too. With all
-    subjects ``UNLABELLED=rest`` has nobody and all teachers have seen everybody: there one arm is what settings that
-    differ in unlabelled subjects or teachers under fewer come to, and stands for each of them.
+
+def teacher_of(student: PooledRuns, networks: Sequence[PooledRuns]) -> PooledRuns | None:
+    """The teacher that taught this student, by ``teacher_key``; where no key is recorded, the only teacher."""
+    teachers = [pooled for pooled in networks if pooled.role == "teacher"]
+    keys = {key for run in student.runs for key in run.teacher_keys}
+    if not keys:
+        return teachers[0] if len(teachers) == 1 else None
+    return next((pooled for pooled in teachers if keys & {run.record.get("run_key") for run in pooled.runs}), None)
+
+
+def names_over_numbers(family: Sequence[ComparableRuns]) -> dict[tuple[int | None, str, str], list[str]]:
+    """Names of each arm in runs that differ in the number of training subjects alone.
+
+    An arm is named by its method, and by its configuration where the same table has the method with another one. With
+    all training subjects ``UNLABELLED=rest`` adds nobody, and all teachers have seen everybody. There one arm can stand
+    for several configurations with fewer subjects, and gets the name of each.
 
     Args:
-        groups: of one family (`family_of`).
+        family: see `family_of`.
 
     Returns:
-        (``n_subjects``, modality, name) -> names, its own if no other.
+        (``n_subjects``, modality, name) -> names, at least one.
     """
-    arms = [(group.facts["n_subjects"], arm) for group in groups for arm in arms_of(group)]
-    settings: dict[tuple[str, str], dict[str, str]] = {}
+    arms = [(comparable.facts["n_subjects"], arm) for comparable in family for arm in arms_of(comparable)]
+    differs_by_name: dict[tuple[str, str], dict[str, str]] = {}
     for n, arm in arms:
-        if n is not None and arm.pool.differs:
-            settings.setdefault((arm.pool.method, arm.modality), {})[arm.name] = arm.pool.differs
+        if n is not None and arm.pooled.differs:
+            differs_by_name.setdefault((arm.pooled.method, arm.modality), {})[arm.name] = arm.pooled.differs
     names = {}
     for n, arm in arms:
-        own = [arm.name]
-        if n is None and not arm.pool.differs and arm.pool.runs[0].get("unlabelled") is None:
-            others = settings.get((arm.pool.method, arm.modality), {})
-            own = [name for name, differs in others.items() if _COME_TO_ONE.fullmatch(differs)] or own
-        names[n, arm.modality, arm.name] = own
+        names[n, arm.modality, arm.name] = [arm.name]
+        if n is None and not arm.pooled.differs and arm.pooled.runs[0].get("unlabelled") is None:
+            others = differs_by_name.get((arm.pooled.method, arm.modality), {})
+            same = [name for name, differs in others.items() if _SAME_ON_ALL.fullmatch(differs)]
+            names[n, arm.modality, arm.name] = same or [arm.name]
     return names
 
 
-def place(modality: str) -> tuple[int, list[int]]:
-    """Single modalities first, in canonical order."""
+def order(modality: str) -> tuple[int, list[int]]:
+    """Sort key: single modalities first, in canonical order."""
     names = parse_modalities(modality)
     return len(names), [MODALITIES.index(name) for name in names]
 
 
-def _name(pool: Pool, several: bool = False) -> str:
-    own = [pool.modality] if several else []
-    own += [pool.differs] if pool.differs else []
-    return (pool.method if pool.role == "student" else pool.role) + (f" ({', '.join(own)})" if own else "")
+def _name(pooled: PooledRuns, with_modality: bool = False) -> str:
+    more = [pooled.modality] if with_modality else []
+    more += [pooled.differs] if pooled.differs else []
+    return (pooled.method if pooled.role == "student" else pooled.role) + (f" ({', '.join(more)})" if more else "")

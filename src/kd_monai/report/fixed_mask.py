@@ -1,4 +1,4 @@
-"""The best fixed mask of a fold, filed as if it were a run, so that a comparison shows it beside the networks."""
+"""The best fixed mask of a fold, written as a run folder, so that a report compares networks with it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from kd_monai.atomic import write_json
 from kd_monai.data import Datalist
 from kd_monai.metrics import fixed_mask_scores, write_cases
 from kd_monai.phases import phase
-from kd_monai.report.setting import GROUP_KEYS
-from kd_monai.runs.evaluated_run import EvaluatedRun
+from kd_monai.report.comparable import STUDY_KEYS
+from kd_monai.runs.read import EvaluatedRun
 
 
 @phase("fixed mask")
@@ -19,12 +19,12 @@ def write_fixed_mask(run_folder: str | Path, datalist: Datalist) -> Path:
     """Score the best fixed mask of the training and validation labels on the test labels.
 
     Args:
-        run_folder: an evaluated network of this fold, which the mask is to be compared with.
-        datalist: that network's.
+        run_folder: an evaluated network of this fold, which is compared with the mask.
+        datalist: of that network.
 
     Returns:
-        The folder beside it, ``fixed_mask-fold<fold>-<key>``: ``run.json`` with role ``fixed_mask``, and ``cases.csv``.
-        One that is there is kept.
+        The folder ``fixed_mask-fold<fold>-<key>`` in the same output folder: ``run.json`` with role ``fixed_mask``, and
+        ``cases.csv``. An existing one is not written again.
 
     Raises:
         ValueError: label files on different grids.
@@ -32,7 +32,7 @@ def write_fixed_mask(run_folder: str | Path, datalist: Datalist) -> Path:
     run = EvaluatedRun.read(Path(run_folder).expanduser())
     # a fixed mask has no seed; one is enough for the networks of all
     record = {"role": "fixed_mask", "method": "fixed_mask", "modality": "none", "seed": 0, "fold": run.record["fold"]}
-    record |= {key: run.get(key) for key in GROUP_KEYS}
+    record |= {key: run.get(key) for key in STUDY_KEYS}
     key = hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:8]
     folder = run.folder.parent / f"fixed_mask-fold{record['fold']}-{key}"
     if not (folder / "cases.csv").is_file():

@@ -2,213 +2,151 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from kd_monai.metrics import endpoint, endpoint_interval
-from kd_monai.report.arms import Arm, arms_of, names_over_numbers, place
-from kd_monai.report.comparable import Group
-from kd_monai.report.endpoint import endpoint_values
-from kd_monai.report.labelled import n_labelled
+from kd_monai.metrics import ENDPOINT_REGIONS, endpoint, endpoint_interval
+from kd_monai.report.arms import arms_of, names_over_numbers
+from kd_monai.report.comparable import STUDY_KEYS, ComparableRuns, digest, shared_configuration_of
+from kd_monai.report.endpoint import endpoint_table
 from kd_monai.report.rows import ALL
-from kd_monai.report.setting import GROUP_KEYS, digest, shared_setting_of
-from kd_monai.report.table import Table, noted_once
-from kd_monai.report.tables import Row, all_first, contains_zero, interval
-from kd_monai.runs.evaluated_run import EvaluatedRun, records_by_key
+from kd_monai.runs.read import EvaluatedRun, records_by_key
 
-COLUMNS = [
-    "family", "arm", "role", "method", "modality", "n_subjects", "n_train", "n_labelled", "n_val", "mean", "diff",
-    "ci_low", "ci_high", "n_paired", "against", "n_full",
-]  # fmt: skip
 EVERY = "all"
-"""``n_subjects`` and ``against`` of those that were trained on all training subjects."""
+"""``n_subjects`` and ``against`` of arms that were trained on all training subjects."""
+_ARM = ["family", "arm", "role", "method", "modality", "n_subjects"]
+_NUMBERS = ["n_train", "n_labelled", "n_val"]
+COLUMNS = [*_ARM, *_NUMBERS, "mean", "diff", "ci_low", "ci_high", "n_paired", "against", "n_full"]
 
 
-def label_efficiency(groups: Sequence[Group]) -> pd.DataFrame:
-    """The primary endpoint of baselines and students by number of labelled training subjects.
+class LabelledRuns(NamedTuple):
+    """Baselines and students with their numbers of training subjects, as two data frames.
 
-    Groups that differ in that number alone belong together. ``n_subjects``: the number asked for, or ``all``.
-    ``n_train``: the run's own; ``n_labelled``: those that the run and its teachers saw together (`n_labelled`), NaN
-    where a teacher's run is not in the same output folder; ``n_val``: of the validation part, labelled too and in none
-    of these. ``diff``, ``ci_low``, ``ci_high``: against the baseline with ``against`` subjects, ``all`` or else the
-    most that were tried, on the subjects that both were tested on (``n_paired``); ``n_full``: its ``n_train``. Numbers
-    of subjects are means over the folds that both have.
+    Both have family, arm, role, method, modality and ``n_subjects`` (the number that was asked for, or ``all``).
+
+    Attributes:
+        runs: a row per run: fold, ``n_train``, ``n_labelled`` (see `n_labelled`) and ``n_val``.
+        cases: a row per test subject: the Dice of each of `ENDPOINT_REGIONS`.
+    """
+
+    runs: pd.DataFrame
+    cases: pd.DataFrame
+
+
+def labelled_runs(comparables: Sequence[ComparableRuns]) -> LabelledRuns:
+    """Read how many labelled subjects each baseline and student had.
+
+    Comparable runs that differ in that number alone are of one family. Runs that do not record it are left out.
+    """
+    folders = {run.folder.parent for one in comparables for pooled in one.pooled for run in pooled.runs}
+    records = {key: record for folder in folders for key, record in records_by_key(folder).items()}
+    families: dict[str, list[ComparableRuns]] = {}
+    for comparable in comparables:
+        families.setdefault(family_of(comparable), []).append(comparable)
+    runs, cases = [], []
+    for family, members in families.items():
+        names = names_over_numbers(members)
+        for comparable in members:
+            n = comparable.facts["n_subjects"]
+            arms = [arm for arm in arms_of(comparable) if arm.role in ("baseline", "student")]
+            for arm in (arm for arm in arms if not np.isnan(arm.n_train)):
+                for name in names[n, arm.modality, arm.name]:
+                    values = (family, name, arm.role, arm.pooled.method, arm.modality, EVERY if n is None else n)
+                    described = dict(zip(_ARM, values, strict=True))
+                    for run in arm.pooled.runs:
+                        counts = (run.get("n_train"), n_labelled(run, records), run.get("n_val"))
+                        numbers = dict(zip(_NUMBERS, counts, strict=True))
+                        runs.append({**described, "fold": str(run.record["fold"]), **numbers})
+                    cases.append(endpoint_table(arm.pooled).reset_index(names="subject").assign(**described))
+    return LabelledRuns(
+        pd.DataFrame(runs, columns=[*_ARM, "fold", *_NUMBERS]).astype(dict.fromkeys(_NUMBERS, float)),
+        pd.concat(cases, ignore_index=True) if cases else pd.DataFrame(columns=[*_ARM, "subject", *ENDPOINT_REGIONS]),
+    )
+
+
+def label_efficiency(labelled: LabelledRuns) -> pd.DataFrame:
+    """The primary endpoint by number of labelled training subjects, against the baseline with the most of them.
+
+    ``n_train``: subjects of the run; ``n_labelled``: those that the run and its teachers saw together, NaN where a
+    teacher's run is not in the folder; ``n_val``: validation subjects, labelled too and in none of these. ``diff``,
+    ``ci_low``, ``ci_high``: against the baseline with ``against`` subjects (``all``, or else the largest number), on
+    the ``n_paired`` subjects that both were tested on; ``n_full``: its ``n_train``. Numbers are means over the folds
+    that both have.
 
     Returns:
-        A row per family of groups, arm, modality (``all``: over all of the full baseline's) and ``n_subjects``; none
-        where only one number of subjects was tried.
+        A row per family, arm, modality (``all``: over all of the full baseline's) and ``n_subjects``. No row of a
+        family with one number of subjects.
     """
-    folders = {run.folder.parent for group in groups for pool in group.pools for run in pool.runs}
-    records = {key: record for folder in folders for key, record in records_by_key(folder).items()}
-    families: dict[str, list[Group]] = {}
-    for group in groups:
-        families.setdefault(family_of(group), []).append(group)
-    found = [pd.DataFrame(_rows(name, members, records), columns=COLUMNS) for name, members in families.items()]
-    whole = [rows for rows in found if len(rows)]
-    return pd.concat(whole, ignore_index=True) if whole else pd.DataFrame(columns=COLUMNS)
+    rows: list[dict[str, Any]] = []
+    cases = {
+        key: table.set_index("subject")[list(ENDPOINT_REGIONS)]
+        for key, table in labelled.cases.groupby(_ARM, sort=False)
+    }
+    for _, runs in labelled.runs.groupby("family", sort=False):
+        numbers = runs.n_subjects[runs.role == "baseline"].unique()
+        if runs.n_subjects.nunique() < 2 or not len(numbers):
+            continue
+        against = max(numbers, key=lambda n: np.inf if n == EVERY else n)
+        full_runs = runs[(runs.role == "baseline") & (runs.n_subjects == against)]
+        full = {str(key[4]): key for key in dict.fromkeys(full_runs[_ARM].itertuples(index=False, name=None))}
+        for _, arm_runs in runs.groupby(["role", "arm", "n_subjects"], sort=False):
+            keys = {str(key[4]): key for key in dict.fromkeys(arm_runs[_ARM].itertuples(index=False, name=None))}
+            keys = {modality: key for modality, key in keys.items() if modality in full}
+            chosen = [[modality] for modality in keys]
+            chosen += [list(full)] if len(full) > 1 and keys.keys() == full.keys() else []
+            for modalities in chosen:
+                tables = [cases[part[modality]] for part in (keys, full) for modality in modalities]
+                joined = pd.concat(tables, axis=1, join="inner").sort_index().to_numpy(dtype=float)
+                values, base = np.moveaxis(joined.reshape(len(joined), 2, len(modalities), -1), 1, 0)
+                if not len(values) or np.isnan(endpoint(values - base)):
+                    continue
+                parts = [part[part.modality.isin(modalities)] for part in (arm_runs, full_runs)]
+                folds = set(parts[0].fold) & set(parts[1].fold)
+                own, reference = (part[part.fold.isin(folds)].groupby("fold")[_NUMBERS] for part in parts)
+                family, name, role, method, _, n = next(iter(keys.values()))
+                where = modalities[0] if len(modalities) == 1 else ALL
+                # seeds first: folds count alike
+                counts = [float(np.mean(own.agg(_mean)[column])) for column in _NUMBERS]
+                n_full = float(np.mean(reference.agg(_mean)["n_train"]))
+                found = (family, name, role, method, where, n, *counts, endpoint(values))
+                found = (*found, *endpoint_interval(values - base), against, n_full)
+                rows.append(dict(zip(COLUMNS, found, strict=True)))
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def efficiency_tables(rows: pd.DataFrame) -> list[Table]:
-    """A table for all modalities together and for each one: arm and number of labelled subjects, where it is known.
+def n_labelled(run: EvaluatedRun, records: Mapping[str, Mapping[str, Any]]) -> float:
+    """Labelled training subjects that a run and its teachers saw together, without the validation part.
 
-    Of the students, those alone that were tried on another number than the full baseline's; no table where no arm was.
+    Training subjects of one fold and split are nested, so it is the largest number that any of them has. References
+    that ``UNLABELLED`` withholds were seen by none of them.
+
+    Args:
+        run: a baseline or student.
+        records: ``run.json`` by run key, of runs that may have taught it.
+
+    Returns:
+        NaN where one of them does not record it, or a teacher of the run's fold and split is not among the records.
     """
-    tables = []
-    for family, of_family in rows.groupby("family", sort=False):
-        setting = f", setting {str(family)[:4]}" if rows.family.nunique() > 1 else ""
-        for modality in all_first(of_family.modality):
-            of_modality = of_family[of_family.modality == modality]
-            known = _known(of_modality)
-            fewer = _tried_on_fewer(known)
-            if not fewer.any():
-                continue
-            own = known[fewer | (known.role == "baseline")].sort_values(["role", "arm", "n_labelled", "n_train"])
-            where = "all modalities" if modality == ALL else modality
-            title = f"Label efficiency on {where}{setting}: primary endpoint in %, difference in points to "
-            cells = [
-                [
-                    str(row["arm"]), f"{row['n_labelled']:.0f}", f"{row['n_train']:.0f}", f"{100 * row['mean']:.1f}",
-                    interval(row, 100, 1), str(row["n_paired"]),
-                ]
-                for row in own.to_dict("records")
-            ]  # fmt: skip
-            tables.append(
-                Table(
-                    title + _target(of_modality),
-                    ["labelled", "its own", "Dice", "difference", "n"],
-                    cells,
-                    ["Labelled: subjects that a network and its teacher were trained on; n: test subjects compared."],
-                )
-            )
-    return noted_once(tables)
+    teachers = [records.get(key, {}) for key in run.teacher_keys]
+    if run.record["role"] == "student" and not teachers:
+        return float("nan")
+    if any(teacher.get(key) != run.record[key] for teacher in teachers for key in ("split_digest", "fold")):
+        return float("nan")
+    counts = [record.get("n_train") for record in (run.record, *teachers)]
+    return float(np.max(np.array(counts, dtype=float)))  # of None NaN
 
 
-def efficiency_words(rows: pd.DataFrame) -> list[str]:
-    """What each student that was tried on fewer subjects needs, over all modalities where it has them.
-
-    Then what is left out, and what is not counted.
-    """
-    words = []
-    for _, of_arm in rows[rows.role == "student"].groupby(["family", "arm"], sort=False):
-        arm, known = of_arm.arm.iloc[0], _known(of_arm)
-        fewer = known[_tried_on_fewer(known)]
-        for modality, own in fewer.groupby("modality", sort=False):
-            if modality == ALL or ALL not in set(fewer.modality):
-                every = ", ".join(sorted(set(fewer.modality) - {ALL}, key=place))
-                where = f"over {every} together" if modality == ALL else f"on {modality}"
-                words.append(f"{arm} {where}: {_needed(own)}")
-        unknown = of_arm[of_arm.n_labelled.isna() & (of_arm.modality != ALL)]
-        if len(unknown):
-            numbers, places = (", ".join(map(str, unknown[name].unique())) for name in ("n_subjects", "modality"))
-            words.append(
-                f"Left out: {arm} on {places} with N_SUBJECTS={numbers}. Its teacher's run is not in this folder, so "
-                "how many labelled subjects the two saw is not known."
-            )
-    if len(rows):
-        counts = " to ".join(dict.fromkeys(f"{n:.0f}" for n in (rows.n_val.min(), rows.n_val.max()) if pd.notna(n)))
-        words.append(
-            f"Not counted as labelled: the {counts + ' ' if counts else ''}validation subjects of each run, whose "
-            "references choose its epoch and its thresholds."
-        )
-    return words
-
-
-def _known(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows[rows.n_labelled.notna()]
-
-
-def _tried_on_fewer(rows: pd.DataFrame) -> pd.Series:
-    """Rows of the arms and modalities that have one of another number of subjects than the full baseline's."""
-    other = rows.n_subjects.map(str) != rows.against.map(str)
-    return other.groupby([rows.arm, rows.modality]).transform("any")
-
-
-def _target(own: pd.DataFrame) -> str:
-    # a fold that an arm lacks does not count in its row
-    row = own.sort_values("n_paired").iloc[-1]
-    return f"the baseline with {'all ' if row['against'] == EVERY else ''}{row['n_full']:.0f}"
-
-
-def _needed(own: pd.DataFrame) -> str:
-    matching = own[own["diff"] >= 0].sort_values(["n_labelled", "n_train"])
-    if matching.empty:
-        tried = ", ".join(_count(row) for row in own.sort_values(["n_labelled", "n_train"]).to_dict("records"))
-        best = own.sort_values("diff").iloc[-1].to_dict()
-        return (
-            f"with none of {tried} labelled subjects does it match {_target(own)}; nearest is {_count(best)}, "
-            f"{interval(best, 100, 1)} Dice points."
-        )
-    row = matching.iloc[0].to_dict()
-    saves = "" if row["n_labelled"] < row["n_full"] else ", which saves no labels"
-    said = (
-        f"with {_count(row)} labelled subjects it matches {_target(matching.head(1))}{saves}, "
-        f"{interval(row, 100, 1)} Dice points"
-    )
-    if not contains_zero(row):
-        return said + "; the interval lies above zero."
-    return said + "; the interval contains zero: no difference is shown, and equality is not proven."
-
-
-def _count(row: Row) -> str:
-    own = f" ({row['n_train']:.0f} its own, the others its teacher's)" if row["n_train"] < row["n_labelled"] else ""
-    return f"{row['n_labelled']:.0f}{own}"
-
-
-def family_of(group: Group) -> str:
-    """Digest of all that groups share which differ in the number of training subjects alone."""
-    run = next((pool for pool in group.pools if pool.role in ("baseline", "student")), group.pools[0]).runs[0]
-    shared = {name: value for name, value in shared_setting_of(run).items() if name != "n_subjects"}
-    facts = {name: group.facts[name] for name in GROUP_KEYS if name != "n_subjects"}
+def family_of(comparable: ComparableRuns) -> str:
+    """Digest of all that comparable runs share which differ in the number of training subjects alone."""
+    pools = comparable.pooled
+    run = next((pooled for pooled in pools if pooled.role in ("baseline", "student")), pools[0]).runs[0]
+    shared = {name: value for name, value in shared_configuration_of(run).items() if name != "n_subjects"}
+    facts = {name: comparable.facts[name] for name in STUDY_KEYS if name != "n_subjects"}
     return digest({**facts, "shared": shared})
 
 
-def _rows(family: str, groups: Sequence[Group], records: Mapping[str, Mapping[str, Any]]) -> list[dict[str, object]]:
-    named: dict[tuple[str, str, int | None], dict[str, Arm]] = {}
-    names = names_over_numbers(groups)
-    for group in groups:
-        n = group.facts["n_subjects"]
-        for arm in arms_of(group):
-            if arm.role in ("baseline", "student") and not np.isnan(arm.n_train):
-                for name in names[n, arm.modality, arm.name]:
-                    named.setdefault((arm.role, name, n), {})[arm.modality] = arm
-    plain = {n: arms for (role, _, n), arms in named.items() if role == "baseline"}
-    if len({n for _, _, n in named}) < 2 or not plain:
-        return []
-    most = max(plain, key=lambda n: np.inf if n is None else n)
-    full = plain[most]
-    rows: list[dict[str, object]] = []
-    for (role, name, n), arms in named.items():
-        own = {modality: arm for modality, arm in arms.items() if modality in full}
-        chosen = [[modality] for modality in own]
-        chosen += [list(full)] if len(full) > 1 and own.keys() == full.keys() else []
-        for modalities in chosen:
-            mine, base = endpoint_values([[part[m].pool for m in modalities] for part in (own, full)])
-            if not len(mine) or np.isnan(endpoint(mine - base)):
-                continue
-            runs, full_runs = ([run for m in modalities for run in part[m].pool.runs] for part in (own, full))
-            folds = {run.record["fold"] for run in runs} & {run.record["fold"] for run in full_runs}
-            place = modalities[0] if len(modalities) == 1 else ALL
-            counts = [
-                _mean_over(folds, runs, lambda run: run.get("n_train")),
-                _mean_over(folds, runs, lambda run: n_labelled(run, records)),
-                _mean_over(folds, runs, lambda run: run.get("n_val")),
-            ]
-            diff = endpoint_interval(mine - base)
-            number, against = (EVERY if asked is None else asked for asked in (n, most))
-            n_full = _mean_over(folds, full_runs, lambda run: run.get("n_train"))
-            method = next(iter(own.values())).pool.method
-            values = (family, name, role, method, place, number, *counts, endpoint(mine), *diff, against, n_full)
-            rows.append(dict(zip(COLUMNS, values, strict=True)))
-    return rows
-
-
-def _mean_over(folds: set[Any], runs: Iterable[EvaluatedRun], count: Callable[[EvaluatedRun], float | None]) -> float:
-    """Mean of a number of subjects over folds, whose seeds are averaged first; NaN where a run does not say."""
-    by_fold: dict[Any, list[float | None]] = {}
-    for run in runs:
-        if run.record["fold"] in folds:
-            by_fold.setdefault(run.record["fold"], []).append(count(run))
-    return float(np.mean([np.mean(np.array(counts, dtype=float)) for counts in by_fold.values()]))
+def _mean(values: pd.Series) -> float:
+    return float(values.mean(skipna=False))

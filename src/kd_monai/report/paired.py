@@ -1,4 +1,4 @@
-"""One pool against its baseline, and how much of the teacher's lead it has closed."""
+"""An arm against its baseline on the same subjects, and how much of the teacher's lead it closes."""
 
 from __future__ import annotations
 
@@ -7,73 +7,72 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from kd_monai.metrics import LOWER_IS_BETTER, Interval, gap_closed, paired_difference
-from kd_monai.report.pooled import Pool
-from kd_monai.report.setting import differing, setting_of
+from kd_monai.metrics import (
+    LOWER_IS_BETTER,
+    Interval,
+    PairedTest,
+    gap_closed,
+    mean_interval,
+    paired_difference,
+    paired_test,
+)
+from kd_monai.report.arms import Arm
+from kd_monai.report.pooled import PooledRuns
+
+NOT_COMPARED_WITH_TEACHER = ("ece", "brier")
+"""Calibration counts voxels where a modality that the network reads is not 0: a teacher reads others."""
 
 
 @dataclass(frozen=True)
-class Contrast:
-    """A score of one pool minus the same score of the baseline, on the subjects that both have.
+class Comparison:
+    """A score of an arm minus the same score of its baseline.
 
     Attributes:
-        diff: the paired difference.
+        diff: paired difference, on the subjects that both have.
+        test: Wilcoxon's test and counts, on the same subjects.
         teacher_diff: teacher minus baseline on the subjects of all three; None without a teacher.
-        gap: `gap_closed` on those subjects; None where it is undefined, or without a teacher.
+        gap: share of `teacher_diff` that is closed; None without a teacher, or if it is not shown to be better.
     """
 
     diff: Interval
+    test: PairedTest
     teacher_diff: Interval | None = None
     gap: float | None = None
 
-    @property
-    def gap_text(self) -> str:
-        """As tables have it: a number, ``undefined``, or nothing without a teacher."""
-        if self.teacher_diff is None:
-            return ""
-        return "undefined" if self.gap is None else f"{self.gap:.6g}"
 
+def compare_scores(arm: Arm, metric: str, region: str) -> Comparison | None:
+    """Compare an arm with its baseline in one score (see `case_values`).
 
-def contrast(pool: Pool, baseline: Pool, teacher: Pool | None, metric: str, region: str) -> Contrast | None:
-    """Compare a pool with its baseline in one score (see `case_values`); None where they share no subject."""
-    own, base = _shared([pool, baseline], metric, region)
-    if not len(own):
-        return None
-    diff = paired_difference(own, base)
-    if teacher is None:
-        return Contrast(diff)
-    own, base, best = _shared([pool, baseline, teacher], metric, region)
-    if not len(own):
-        return Contrast(diff)
-    gap = gap_closed(own, base, best, lower_is_better=metric in LOWER_IS_BETTER)
-    return Contrast(diff, paired_difference(best, base), gap)
-
-
-def _shared(pools: Sequence[Pool], metric: str, region: str) -> list[pd.Series]:
-    values = pd.concat([pool.values(metric, region) for pool in pools], axis=1, join="inner")
-    values = values.sort_index().dropna()
-    return [values.iloc[:, i] for i in range(len(pools))]
-
-
-def baseline_of(pool: Pool, pools: Sequence[Pool]) -> Pool | None:
-    """The baseline that reads what the pool reads; a teacher's is the only one there is.
-
-    Of several, which differ in parts that a method may change too, the one that differs least.
+    Returns:
+        None without a baseline, without a shared subject, and for the calibration of a teacher.
     """
-    baselines = [other for other in pools if other.role == "baseline"]
-    if pool.role == "teacher" and len(baselines) == 1:
-        return baselines[0]
-    if pool.role != "student":
+    with_teacher = metric not in NOT_COMPARED_WITH_TEACHER
+    if arm.baseline is None or (arm.role == "teacher" and not with_teacher):
         return None
-    alike = [other for other in baselines if other.modality == pool.modality]
-    own = setting_of(pool.runs[0])
-    return min(alike, key=lambda other: len(differing([own, setting_of(other.runs[0])])), default=None)
+    values, base = _shared([arm.pooled, arm.baseline], metric, region)
+    if not len(values):
+        return None
+    lower_is_better = metric in LOWER_IS_BETTER
+    alone = Comparison(paired_difference(values, base), paired_test(values, base, lower_is_better))
+    if arm.teacher is None or not with_teacher:
+        return alone
+    values, base, best = _shared([arm.pooled, arm.baseline, arm.teacher], metric, region)
+    if not len(values):
+        return alone
+    gap = gap_closed(values, base, best, lower_is_better=lower_is_better)
+    return Comparison(alone.diff, alone.test, paired_difference(best, base), gap)
 
 
-def teacher_of(student: Pool, pools: Sequence[Pool]) -> Pool | None:
-    """The pool that taught this student, by its runs' ``teacher_key``; where nothing is recorded, the only teacher."""
-    teachers = [pool for pool in pools if pool.role == "teacher"]
-    keys = {key for run in student.runs for key in run.teacher_keys}
-    if not keys:
-        return teachers[0] if len(teachers) == 1 else None
-    return next((pool for pool in teachers if keys & {run.record.get("run_key") for run in pool.runs}), None)
+def compare_with_fixed_mask(arm: Arm, fixed_mask: PooledRuns | None) -> tuple[Interval, float] | None:
+    """Interval of a student's mean Dice, and the fixed mask's mean Dice, on the subjects of both; None without any."""
+    if fixed_mask is None or arm.role != "student":
+        return None
+    values, fixed = (pooled.values("dice", "mean") for pooled in (arm.pooled, fixed_mask))
+    shared = values.index.intersection(fixed.index)
+    return (mean_interval(values[shared]), float(fixed[shared].mean())) if len(shared) else None
+
+
+def _shared(networks: Sequence[PooledRuns], metric: str, region: str) -> list[pd.Series]:
+    values = pd.concat([pooled.values(metric, region) for pooled in networks], axis=1, join="inner")
+    values = values.sort_index().dropna()
+    return [values.iloc[:, i] for i in range(len(networks))]

@@ -1,173 +1,244 @@
-"""The proof of a study: every method against the baseline of its modality, with intervals, tests, cost and figures."""
+"""The report of a folder of runs: a short form to read after a training, and a long form with proof and figures."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any
 
 import pandas as pd
 
 from kd_monai.atomic import write_bytes
+from kd_monai.errors import UserError
 from kd_monai.phases import phase
-from kd_monai.report.comparable import Group, group_runs
-from kd_monai.report.compare import by_study
-from kd_monai.report.facts import report_facts, report_heading
-from kd_monai.report.figures import draw_figures
-from kd_monai.report.label_efficiency import efficiency_tables, efficiency_words, label_efficiency
-from kd_monai.report.publish import results_markdown
-from kd_monai.report.report_metrics import report_metrics
-from kd_monai.report.rows import report_rows
-from kd_monai.report.scores_text import wrap
-from kd_monai.report.table import Table
-from kd_monai.report.tables import report_tables
-from kd_monai.report.words import report_words
-from kd_monai.runs.evaluated_run import find_runs
-from kd_monai.runs.superseded import without_superseded
-from kd_monai.tracking import Tracker
+from kd_monai.report.arms import order
+from kd_monai.report.comparable import ComparableRuns, comparable_key, comparable_runs
+from kd_monai.report.findings import facts, findings, heading, label_efficiency_findings, short_findings
+from kd_monai.report.label_efficiency import label_efficiency, labelled_runs
+from kd_monai.report.publish import comparison_metrics, publish, report_metrics, results_between, write_results
+from kd_monai.report.rows import ALL, comparison_of, report_rows
+from kd_monai.report.tables import efficiency_tables, long_tables, overview_tables, render, short_tables
+from kd_monai.runs.read import EvaluatedRun, find_runs, without_superseded
 
 FOLDER = "report"
+NOTHING = "Nothing to compare: no run has a test fold (FOLD=all)."
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Report:
-    """What a report found.
+class Study:
+    """The finished runs of a folder, as data frames.
 
     Attributes:
-        rows: as in ``report.csv``.
-        text: tables for a terminal.
-        results: what README shows of it.
-        folder: where it was written.
-        files: ``report.md``, ``report.csv``, ``label_efficiency.csv`` where several numbers of subjects were tried, and
-            the figures.
-        by_study: a run folder of each study, and the study's rows.
+        comparables: runs that may be compared; those with all training subjects first.
+        rows: of each, see `report_rows`.
+        remarks: on runs that are left out.
     """
 
-    rows: pd.DataFrame
-    text: str
-    results: str
-    folder: Path
-    files: tuple[Path, ...]
-    by_study: tuple[tuple[Path, pd.DataFrame], ...]
+    comparables: list[ComparableRuns]
+    rows: list[pd.DataFrame]
+    remarks: list[str]
 
-    def publish(self) -> None:
-        """Tell the parent run of each study its numbers, and send it the files."""
-        logger.info("Telling MLflow")
-        for folder, rows in self.by_study:
-            tracker = Tracker.reopen(folder)
-            tracker.log_parent_metrics(report_metrics(rows))
-            for file in self.files:
-                tracker.log_parent_artifact(file, FOLDER)
-            tracker.close()
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The rows of all."""
+        return pd.concat(self.rows, ignore_index=True)
 
 
-@phase("report")
-def report(out: str | Path) -> Report:
-    """Report on the evaluated runs of a folder, into its folder ``report``.
+@phase("comparison")
+def short(out: Path, runs: Sequence[Path] | None = None, modality: str | None = None) -> str:
+    """Teacher, baseline and students side by side; MLflow's parent runs get the differences.
 
-    Runs are grouped as `compare` groups them. A study that has not finished is reported as far as it has come.
+    Of a whole folder, ``comparison.csv`` is written there: a selection of the rows of a report.
 
     Args:
         out: folder of run folders.
+        runs: these runs, with the teacher, baseline and student of their folder that they lack.
+        modality: only the baseline and students that read this, for example ``t1ce`` or ``t1-t2``, and their teachers.
+
+    Returns:
+        Text for a terminal; `NOTHING` if none of `runs` has scores.
 
     Raises:
-        ValueError: nothing has been evaluated, no baseline or student is among it, or runs that would be pooled do not
-            belong together.
+        UserError: no run has been evaluated, no run reads the modality, or runs that would be pooled do not belong
+            together.
     """
     out = Path(out).expanduser()
+    folders = None if runs is None else [Path(run).expanduser() for run in runs]
+    if folders is not None:
+        evaluated = [folder for folder in folders if (folder / "cases.csv").is_file() or not folder.is_dir()]
+        if not evaluated:
+            return NOTHING
+        if all(folder.is_dir() for folder in evaluated):
+            folders = [*evaluated, *counterparts([EvaluatedRun.read(folder) for folder in evaluated])]
+    study = read_study(out, folders)
+    parts = []
+    for comparable, rows in zip(study.comparables, study.rows, strict=True):
+        shown = rows if modality is None else rows[(rows.modality == modality) | (rows.role == "fixed_mask")]
+        if (shown.role != "fixed_mask").any():
+            parts.append(_part(comparable, [*short_tables(shown)], short_findings(shown[shown.modality != ALL])))
+    if not parts:
+        networks = study.frame[lambda frame: (frame.role != "fixed_mask") & (frame.modality != ALL)]
+        raise UserError(
+            f"MODALITY={modality} names no evaluated baseline or student in {out}; there are "
+            f"{', '.join(sorted(set(networks.modality), key=order))}. Choose one of them, or train it first."
+        )
+    files = []
+    if runs is None:
+        files = [out / "comparison.csv"]
+        write_bytes(files[0], comparison_of(study.frame).to_csv(index=False).encode())
+    publish(study.comparables, study.rows, [comparison_metrics], files)
+    return render(parts, remarks=[*study.remarks, *(f"Written to {file}" for file in files)])
+
+
+@phase("report")
+def report(out: Path, readme: Path | None = None) -> str:
+    """Every method against the baseline of its modality, with intervals, tests, calibration, costs and figures.
+
+    ``report.md``, ``report.csv``, ``label_efficiency.csv`` (if several numbers of subjects were tried) and the figures
+    are written to the folder ``report``. MLflow's parent runs get the numbers and the files. A study that has not
+    finished is reported as far as it is.
+
+    Args:
+        out: folder of run folders.
+        readme: a Markdown file whose results between markers are written anew; see `write_results`.
+
+    Returns:
+        The text of ``report.md``, and where it was written.
+
+    Raises:
+        UserError: nothing has been evaluated, no baseline or student is among it, runs that would be pooled do not
+            belong together, or `readme` has no markers for this folder.
+    """
+    from kd_monai.report.figures import draw_figures  # matplotlib takes half a second that the short form need not wait
+
+    out = Path(out).expanduser()
+    if readme is not None:
+        results_between(readme, out)  # refused before the tables are computed
     logger.info("Reading the runs of %s", out)
-    groups, by_group, efficiency, remarks = _found(out)
+    study = _with_students(out)
+    efficiency = label_efficiency(labelled_runs(study.comparables))
     folder = out / FOLDER
-    logger.info("Drawing the figures of %d tables", len(groups))
-    figures = draw_figures(groups, by_group, efficiency, folder)
-    rows = pd.concat(by_group, ignore_index=True)
-    write_bytes(folder / "report.csv", rows.to_csv(index=False).encode())
-    tables = [folder / "report.md", folder / "report.csv"]
-    if not efficiency.empty:
-        tables.append(folder / "label_efficiency.csv")
-        write_bytes(tables[-1], efficiency.to_csv(index=False).encode())
-    sections = [_Section.of(group, own) for group, own in zip(groups, by_group, strict=True)]
-    write_bytes(folder / "report.md", _markdown(sections, efficiency, remarks, figures).encode())
-    files = (*tables, *figures)
-    text = _text(sections, efficiency, [*remarks, f"Written to {folder}: {', '.join(f.name for f in files)}"])
-    return Report(rows, text, _results(groups, by_group, efficiency), folder, files, by_study(groups, by_group))
+    logger.info("Drawing the figures of %d tables", len(study.comparables))
+    figures = draw_figures(study.comparables, study.rows, efficiency, folder)
+    tables = {"report.csv": study.frame} | ({} if efficiency.empty else {"label_efficiency.csv": efficiency})
+    for name, frame in tables.items():
+        write_bytes(folder / name, frame.to_csv(index=False).encode())
+    parts = [
+        _part(comparable, long_tables(rows), findings(rows))
+        for comparable, rows in zip(study.comparables, study.rows, strict=True)
+    ]
+    text = render([*parts, *_efficiency_part(efficiency)], "Report", figures, study.remarks)
+    write_bytes(folder / "report.md", f"{text}\n".encode())
+    files = [folder / "report.md", *(folder / name for name in tables), *figures]
+    logger.info("Telling MLflow")
+    publish(study.comparables, study.rows, [comparison_metrics, report_metrics], files, FOLDER)
+    if readme is not None:
+        write_results(readme, _results(study, efficiency), out)
+    return f"{text}\n\nWritten to {folder}: {', '.join(file.name for file in files)}"
 
 
 def results(out: Path) -> str:
-    """What README shows of a folder; nothing is written.
+    """The overview of a folder that `report` writes into a Markdown file; nothing is written.
 
     Raises:
-        ValueError: as `report` does.
+        UserError: see `report`.
     """
-    groups, by_group, efficiency, _ = _found(out)
-    return _results(groups, by_group, efficiency)
+    study = _with_students(Path(out).expanduser())
+    return _results(study, label_efficiency(labelled_runs(study.comparables)))
 
 
-def _found(out: Path) -> tuple[list[Group], list[pd.DataFrame], pd.DataFrame, list[str]]:
-    """The groups of a folder, what was trained on everything first, the rows of each, label efficiency and remarks."""
-    found, remarks = find_runs(out)
-    found, more = without_superseded(found)
-    groups = [group for group in group_runs(found) if _has_own(group)]
-    groups.sort(key=lambda group: group.facts["n_subjects"] is not None)
-    if not groups:
-        raise ValueError(
+def read_study(out: Path, runs: Sequence[Path] | None = None) -> Study:
+    """The finished and evaluated runs of a folder; others are named in the remarks.
+
+    Args:
+        out: folder of run folders.
+        runs: these run folders alone.
+
+    Raises:
+        UserError: no run has been evaluated, or runs that would be pooled do not belong together.
+    """
+    evaluated, remarks = find_runs(out, runs)
+    finished = []
+    for run in evaluated:
+        status = run.record.get("status", "FINISHED")  # a fixed mask has none
+        if status == "FINISHED":
+            finished.append(run)
+        else:
+            remarks.append(f"{run.folder.name} is left out: its training is {status}, and its scores are older.")
+    if runs is None:
+        finished, more = without_superseded(finished)
+        remarks += more
+    if not finished:
+        raise UserError(f"A comparison needs finished runs; found none in {out}. {' '.join(remarks)}")
+    comparables = sorted(comparable_runs(finished), key=lambda one: one.facts["n_subjects"] is not None)
+    return Study(comparables, [report_rows(comparable) for comparable in comparables], remarks)
+
+
+def counterparts(runs: Sequence[EvaluatedRun]) -> list[Path]:
+    """Evaluated runs in the folder of the last of these runs, of the roles that these runs lack.
+
+    They share its study, configuration, fold and seed and, unless they are teachers, its modality. If there is a
+    student, the teachers are those that taught it, whatever their configuration.
+
+    Args:
+        runs: at least one run.
+    """
+    last = runs[-1]
+    wanted = {"teacher", "baseline", "student"} - {run.record["role"] for run in runs}
+    files = sorted(last.folder.parent.glob(f"*-fold{last.record['fold']}-*/cases.csv"))
+    others = [EvaluatedRun.read(file.parent) for file in files if (file.parent / "run.json").is_file()]
+    others, _ = without_superseded(others)
+    others = [run for run in others if run.record["role"] in wanted]
+    alike = [run for run in others if _alike(run, last)]
+    students = [run for run in [*runs, *alike] if run.record["role"] == "student"]
+    if students:
+        keys = {key for run in students for key in run.teacher_keys}
+        taught = [run for run in others if run.record["role"] == "teacher" and run.record.get("run_key") in keys]
+        alike = [*taught, *(run for run in alike if run.record["role"] != "teacher")]
+    return [run.folder for run in alike]
+
+
+def _alike(run: EvaluatedRun, other: EvaluatedRun) -> bool:
+    teacher = "teacher" in (run.record["role"], other.record["role"])
+    names = ["fold", "seed"] if teacher else ["fold", "seed", "modality"]
+    same = all(run.record[name] == other.record[name] for name in names)
+    return same and comparable_key(run) == comparable_key(other)
+
+
+def _with_students(out: Path) -> Study:
+    study = read_study(out)
+    pairs = [
+        (comparable, rows)
+        for comparable, rows in zip(study.comparables, study.rows, strict=True)
+        if rows.role.isin(["baseline", "student"]).any()
+    ]
+    if not pairs:
+        raise UserError(
             f"A report needs an evaluated baseline or student; {out} holds teachers alone. Train them first (make "
             "baseline, make student)."
         )
-    return groups, [report_rows(group) for group in groups], label_efficiency(groups), [*remarks, *more]
+    return Study([comparable for comparable, _ in pairs], [rows for _, rows in pairs], study.remarks)
 
 
-def _results(groups: Sequence[Group], by_group: Sequence[pd.DataFrame], efficiency: pd.DataFrame) -> str:
-    shown = [results_markdown(group, own) for group, own in zip(groups, by_group, strict=True)]
-    return "\n\n".join([*shown, "\n".join(f"- {word}" for word in efficiency_words(efficiency))]).rstrip()
+def _results(study: Study, efficiency: pd.DataFrame) -> str:
+    parts = [
+        _part(comparable, overview_tables(rows), findings(rows, overview=True))
+        for comparable, rows in zip(study.comparables, study.rows, strict=True)
+    ]
+    sentences = label_efficiency_findings(efficiency)
+    more = [{"heading": "", "facts": [], "findings": sentences, "tables": []}] if sentences else []
+    return render([*parts, *more])
 
 
-def _has_own(group: Group) -> bool:
-    return any(pool.role in ("baseline", "student") for pool in group.pools)
+def _part(comparable: ComparableRuns, tables: Sequence[Any], sentences: Sequence[str]) -> Mapping[str, Any]:
+    return {"heading": heading(comparable), "facts": facts(comparable), "tables": tables, "findings": sentences}
 
 
-@dataclass(frozen=True)
-class _Section:
-    """What is said of one group, for a terminal and in Markdown."""
-
-    heading: str
-    facts: list[str]
-    tables: list[Table]
-    words: list[str]
-
-    @classmethod
-    def of(cls, group: Group, rows: pd.DataFrame) -> Self:
-        return cls(report_heading(group), report_facts(group), report_tables(rows), report_words(rows))
-
-
-def _text(sections: Sequence[_Section], efficiency: pd.DataFrame, remarks: Sequence[str]) -> str:
-    parts = []
-    for section in sections:
-        blocks = ["\n".join(map(wrap, [section.heading, *section.facts]))]
-        blocks += [table.text() for table in section.tables]
-        blocks += ["\n".join(map(wrap, section.words))]
-        parts.append("\n\n".join(block for block in blocks if block))
-    if not efficiency.empty:
-        tables = [table.text() for table in efficiency_tables(efficiency)]
-        parts.append("\n\n".join([*tables, "\n".join(map(wrap, efficiency_words(efficiency)))]))
-    return ("\n\n" + "=" * 100 + "\n\n").join(parts) + "\n\n" + "\n".join(remarks)
-
-
-def _markdown(
-    sections: Sequence[_Section], efficiency: pd.DataFrame, remarks: Sequence[str], figures: Sequence[Path]
-) -> str:
-    blocks = ["# Report", "Research software, not a medical device."]
-    for section in sections:
-        blocks += [f"## {section.heading}", *section.facts]
-        blocks += ["\n".join(f"- {word}" for word in section.words)]
-        blocks += [table.markdown() for table in section.tables]
-    if not efficiency.empty:
-        blocks += ["## Label efficiency", "\n".join(f"- {word}" for word in efficiency_words(efficiency))]
-        blocks += [table.markdown() for table in efficiency_tables(efficiency)]
-    blocks += ["## Figures", *(f"![{figure.stem}]({figure.name})" for figure in figures)] if figures else []
-    blocks += ["\n".join(f"- {remark}" for remark in remarks)] if remarks else []
-    return "\n\n".join(block for block in blocks if block) + "\n"
+def _efficiency_part(rows: pd.DataFrame) -> list[Mapping[str, Any]]:
+    sentences = label_efficiency_findings(rows)
+    part = {"heading": "Label efficiency", "facts": [], "tables": efficiency_tables(rows), "findings": sentences}
+    return [part] if sentences else []

@@ -3,160 +3,148 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kd_monai.metrics import Interval, mean_interval
-from kd_monai.report.comparable import group_key
-from kd_monai.report.scores_text import wrap
-from kd_monai.report.setting import differing, digest, setting_of, teachers_setting, values_of
-from kd_monai.report.table import Table
-from kd_monai.runs.curve import run_curve
-from kd_monai.runs.evaluated_run import TrainedRun
-from kd_monai.runs.superseded import without_superseded
+import pandas as pd
 
-Place = tuple[str, str, str]
-"""Modality, fold and seed of a run."""
+from kd_monai.errors import UserError
+from kd_monai.metrics import mean_interval
+from kd_monai.report.comparable import comparable_key, configuration_of, differing, digest, teachers_digest, values_of
+from kd_monai.report.findings import selection_findings
+from kd_monai.report.tables import render, selection_table
+from kd_monai.runs.read import TrainedRun, run_curve, without_superseded
 
-
-@dataclass(frozen=True)
-class Candidate:
-    """A method with one setting, on the validation parts of its runs.
-
-    Attributes:
-        name: method, with what its setting has of its own in brackets.
-        gains: per run the mean Dice of its best epoch less that of the baseline of the same place, in points.
-    """
-
-    name: str
-    gains: dict[Place, float]
-
-    def over(self, places: Collection[Place]) -> Interval:
-        """Mean gain over the modalities of these places, and its bootstrap interval over pairs of fold and seed."""
-        units: dict[tuple[str, str], list[float]] = {}
-        for modality, fold, seed in places:
-            units.setdefault((fold, seed), []).append(self.gains[modality, fold, seed])
-        return mean_interval([sum(values) / len(values) for values in units.values()])
+UNIT = ["modality", "fold", "seed"]
+COLUMNS = ["comparable", "recipe", "n_val", "method", "arm", *UNIT, "gain"]
 
 
-def selection(out: str | Path, methods: Collection[str] = ()) -> str:
+def choose(out: Path, methods: Collection[str] = ()) -> str:
     """Methods of a folder of runs in the order of their gain on the validation parts.
-
-    Each run is as good as its best epoch there, the one whose weights it keeps, and is held against the baseline of the
-    same modality, fold and seed. Methods are ordered by the mean over the places that all of them have.
 
     Args:
         out: folder of run folders; ``run.json``, ``config.yaml`` and ``journal.jsonl`` of each are all that is read.
-        methods: these alone, and not all that are there.
+        methods: these methods alone; default all.
 
     Returns:
-        Tables for a terminal, one for each group of runs that may be compared, and what they say.
+        A table for each set of comparable runs, and its findings.
 
     Raises:
-        ValueError: no finished student has a finished baseline beside it, or a method has two runs of one place.
+        UserError: no finished student has a finished baseline beside it, or a method has two runs of one modality, fold
+            and seed.
     """
     out = Path(out).expanduser()
     runs = [TrainedRun.read(file.parent) for file in sorted(out.glob("*/run.json"))]
     runs, remarks = without_superseded([run for run in runs if run.record.get("status") == "FINISHED"])
-    teachers = {str(run.record.get("run_key")): run for run in runs if run.record["role"] == "teacher"}
-    groups: dict[tuple[Any, ...], list[TrainedRun]] = {}
-    for run in runs:
-        if run.record["role"] in ("baseline", "student"):
-            groups.setdefault(group_key(run), []).append(run)
-    texts = []
-    for members in groups.values():
-        found = [own for own in _candidates(members, teachers) if not methods or own.name.split(" (")[0] in methods]
-        if found:
-            texts.append(_text(members[0], found))
-    if not texts:
+    gains = validation_gains(runs)
+    if methods:
+        gains = gains[gains.method.isin(methods)]
+    if gains.empty:
         of = f" of {', '.join(sorted(methods))}" if methods else ""
-        raise ValueError(
+        raise UserError(
             f"A choice needs finished students{of} with the baseline of their modality, fold and seed; {out} has none. "
             "Train them first (make study)."
         )
-    return "\n\n".join([*texts, *map(wrap, remarks)])
+    parts = []
+    for _, comparable in gains.groupby("comparable", sort=False):
+        ranked = rank(comparable)
+        tables = [] if ranked.empty else [selection_table(ranked, comparable)]
+        parts.append({"heading": "", "facts": [], "tables": tables, "findings": selection_findings(ranked, comparable)})
+    return render(parts, remarks=remarks)
 
 
-def _candidates(members: Sequence[TrainedRun], teachers: Mapping[str, TrainedRun]) -> list[Candidate]:
+def validation_gains(runs: Sequence[TrainedRun]) -> pd.DataFrame:
+    """Each student's best mean Dice on its validation part minus that of its baseline, in points.
+
+    A run is as good as its best epoch, whose weights it keeps. Its baseline has the same modality, fold and seed.
+
+    Returns:
+        A row per student with a baseline: comparable (its comparable runs), recipe, ``n_val``, method, arm (the method,
+        with what its configuration has of its own in brackets), modality, fold, seed, gain.
+
+    Raises:
+        UserError: a method has two runs of one modality, fold and seed.
+    """
+    teachers = {str(run.record.get("run_key")): run for run in runs if run.record["role"] == "teacher"}
+    comparable: dict[tuple[Any, ...], list[TrainedRun]] = {}
+    for run in runs:
+        if run.record["role"] in ("baseline", "student"):
+            comparable.setdefault(comparable_key(run), []).append(run)
+    rows = [
+        {"comparable": i, "recipe": members[0].get("recipe"), "n_val": members[0].get("n_val"), **row}
+        for i, members in enumerate(comparable.values())
+        for row in _gains(members, teachers)
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def rank(gains: pd.DataFrame) -> pd.DataFrame:
+    """Arms in the order of their mean gain over the runs that all of them have.
+
+    Args:
+        gains: of comparable runs, see `validation_gains`.
+
+    Returns:
+        Indexed by arm, best first: ``all`` (mean over modalities, folds and seeds), ``low`` and ``high`` (its 95 %
+        bootstrap interval over pairs of fold and seed; NaN for one pair), ``n`` (runs of each arm), and the mean of
+        each modality. Empty if no modality, fold and seed is shared by all.
+    """
+    shared = shared_runs(gains)
+    if shared.empty:
+        return pd.DataFrame()
+    rows = {}
+    for arm, own in shared.groupby("arm", sort=False):
+        # a pair of fold and seed is drawn with all its modalities
+        mean = mean_interval(own.groupby(["fold", "seed"]).gain.mean())
+        by_modality = {
+            str(name): part.groupby(["fold", "seed"]).gain.mean().mean() for name, part in own.groupby("modality")
+        }
+        rows[arm] = {"all": mean.estimate, "low": mean.low, "high": mean.high, "n": len(own)} | by_modality
+    return pd.DataFrame.from_dict(rows, orient="index").sort_values("all", ascending=False, kind="stable")
+
+
+def shared_runs(gains: pd.DataFrame) -> pd.DataFrame:
+    """The gains of the modalities, folds and seeds that all arms have."""
+    counts = gains.groupby(UNIT).arm.transform("nunique")
+    return gains[counts == gains.arm.nunique()]
+
+
+def _gains(members: Sequence[TrainedRun], teachers: Mapping[str, TrainedRun]) -> list[dict[str, Any]]:
     curves = [(run, run_curve(run.folder)) for run in members]
     best = [(run, float(curve.max())) for run, curve in curves if len(curve)]
-    baselines = {_place(run): dice for run, dice in best if run.record["role"] == "baseline"}
-    by_setting: dict[tuple[str, str], tuple[dict[str, Any], dict[Place, float]]] = {}
+    baselines = {_unit(run): dice for run, dice in best if run.record["role"] == "baseline"}
+    by_configuration: dict[tuple[str, str], tuple[dict[str, Any], dict[tuple[str, ...], float]]] = {}
     for run, dice in best:
         if run.record["role"] == "baseline":
             continue
-        # of one method, modalities and folds differ in these
-        setting = {name: value for name, value in setting_of(run).items() if name not in ("modality", "teacher")}
-        setting["teacher"] = teachers_setting(run, teachers)
-        _, gains = by_setting.setdefault((run.record["method"], digest(setting)), (setting, {}))
-        place = _place(run)
-        if place in gains:
-            raise ValueError(
+        # runs of one method on several modalities and folds differ in these
+        values = {name: value for name, value in configuration_of(run).items() if name not in ("modality", "teacher")}
+        values["teacher"] = teachers_digest(run, teachers)
+        _, gains = by_configuration.setdefault((run.record["method"], digest(values)), (values, {}))
+        unit = _unit(run)
+        if unit in gains:
+            raise UserError(
                 f"A method has one run per modality, fold and seed; {run.folder} is a second {run.record['method']} of "
-                f"{', '.join(place)}, of another teacher perhaps. Move one of them out of the folder."
+                f"{', '.join(unit)}, perhaps of another teacher. Move one of them out of the folder."
             )
-        if place in baselines:
-            gains[place] = 100 * (dice - baselines[place])
-    found = []
-    for method in dict.fromkeys(method for method, _ in by_setting):
-        own = [value for (name, _), value in by_setting.items() if name == method]
-        settings = [setting for setting, _ in own]
-        names = differing(settings)
-        plain = [values_of(setting, [name for name in names if name != "teacher"]) for setting in settings]
-        # a teacher's digest says little: it is named where nothing else tells two apart
-        differs_in = plain if len(set(plain)) == len(plain) else [values_of(setting, names) for setting in settings]
-        found += [
-            Candidate(method + (f" ({differs})" if differs else ""), gains)
-            for differs, (_, gains) in zip(differs_in, own, strict=True)
-            if gains
-        ]
-    return found
-
-
-def _place(run: TrainedRun) -> Place:
-    return run.record["modality"], str(run.record["fold"]), str(run.record["seed"])
-
-
-def _text(run: TrainedRun, found: Sequence[Candidate]) -> str:
-    shared = set.intersection(*(set(own.gains) for own in found))
-    if not shared:
-        lacking = ", ".join(f"{own.name} has {len(own.gains)}" for own in found)
-        return wrap(f"No run's place (modality, fold, seed) is shared by all methods: {lacking}. Name some (METHODS).")
-    modalities = sorted({modality for modality, _, _ in shared})
-    ordered = sorted(found, key=lambda own: -own.over(shared).estimate)
+        if unit in baselines:
+            gains[unit] = 100 * (dice - baselines[unit])
     rows = []
-    for own in ordered:
-        mean = own.over(shared)
-        by_modality = [own.over([place for place in shared if place[0] == name]).estimate for name in modalities]
-        bounds = f"[{mean.low:+.1f}, {mean.high:+.1f}]" if mean.n > 1 else ""
-        rows.append([own.name, f"{mean.estimate:+.1f}", bounds, *(f"{value:+.1f}" for value in by_modality)])
-    n_val = run.get("n_val")
-    facts = (
-        f"Recipe {run.get('recipe')}, {len(shared)} run{'s' if len(shared) > 1 else ''} a method"
-        f"{'' if n_val is None else f', {n_val} validation subjects in the first of them'}; 95 % bootstrap interval "
-        "over pairs of fold and seed. It says how this choice came about, not what a method gains on patients."
-    )
-    table = Table(
-        "Best mean Dice on the validation part, difference to the baseline in points; no test case was read",
-        ["all", "95 %", *modalities],
-        rows,
-        [facts],
-    )
-    return "\n".join([table.text(), *map(wrap, [*_not_counted(ordered, shared), f"First: {ordered[0].name}."])])
+    for method in dict.fromkeys(method for method, _ in by_configuration):
+        variants = [value for (name, _), value in by_configuration.items() if name == method]
+        names = differing(values for values, _ in variants)
+        without_teacher = [values_of(values, [name for name in names if name != "teacher"]) for values, _ in variants]
+        # a teacher's digest says little: it is named where nothing else tells two apart
+        unique = len(set(without_teacher)) == len(without_teacher)
+        differs = without_teacher if unique else [values_of(values, names) for values, _ in variants]
+        for text, (_, gains) in zip(differs, variants, strict=True):
+            arm = method + (f" ({text})" if text else "")
+            rows += [
+                {"method": method, "arm": arm, **dict(zip(UNIT, unit, strict=True)), "gain": gain}
+                for unit, gain in gains.items()
+            ]
+    return rows
 
 
-def _not_counted(found: Sequence[Candidate], shared: Collection[Place]) -> list[str]:
-    """In words, the runs that not all methods have, and who lacks most of them."""
-    every = {place for own in found for place in own.gains}
-    if every == set(shared):
-        return []
-    having = [own for own in found if set(own.gains) - set(shared)]
-    fewest = min(found, key=lambda own: len(own.gains))
-    lacking = every - set(fewest.gains)
-    where = ", ".join(sorted({f"{modality} fold {fold} seed {seed}" for modality, fold, seed in lacking}))
-    return [
-        f"Not counted are {sum(len(set(own.gains) - set(shared)) for own in having)} more runs of "
-        f"{', '.join(own.name for own in having)}: {fewest.name} has no like of {where}. Name others (METHODS) to "
-        "count them."
-    ]
+def _unit(run: TrainedRun) -> tuple[str, ...]:
+    return run.record["modality"], str(run.record["fold"]), str(run.record["seed"])

@@ -1,100 +1,150 @@
-"""A bundle's own resolved configuration, and the key that it gives a run."""
+"""What a run computes, and the key that follows from it."""
 
 from __future__ import annotations
 
+import copy
 import hashlib
-import inspect
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
-from monai.bundle import ConfigParser
+from monai.bundle import ConfigParser, ReferenceResolver
 
-# Where a run happens and how it is watched, not what it computes.
-NOT_IDENTITY = frozenset(
+COMPUTES = 1
+"""Raise it with every change of the package that changes what a training computes: all keys change."""
+
+IDENTITY = (
+    # which run of a study; its data, split and teacher are digests
+    "role", "method", "modality", "fold", "n_subjects", "inner_fold", "split_seed", "seed", "teachers", "init",
+    # the network
+    "head", "width", "network_def", "initial_network", "network",
+    # the loss and its terms
+    "segmentation_weight", "terms", "loss", "teacher_handler",
+    # optimiser and schedule
+    "optimizer", "lr_scheduler", "lr_metric",
+    # transforms and samples
+    "spacing_mm", "n4", "cached_transforms", "train_samples", "train::random_transforms", "train::dataset",
+    "train::sampler", "train::dataloader", "train::prepare_batch", "validate::dataset", "validate::dataloader",
+    # the numbers of the recipe
+    "roi_size", "overlap", "epochs", "steps_per_epoch", "batch_size", "learning_rate", "val_every", "val_interval",
+    # the engines, what is attached to them, and the order of it all
+    "train::inferer", "train::trainer", "train::handlers", "validate::inferer", "validate::evaluator",
+    "validate::handlers", "initialize", "run",
+)  # fmt: skip
+"""Configuration ids that say what a run computes. An id that one of these refers to belongs too."""
+
+ELSEWHERE = frozenset(
     {
-        "imports", "finalize", "bundle_root", "dataset_dir", "output_dir", "run_dir", "device",
-        "cache", "cache_dir", "num_workers", "force", "experiment", "teacher", "split_file", "dataset",
-        "evaluator", "_meta_", "recipe", "labels", "precision", "unlabelled",
+        # what a digest, or a fact of the run, says in their place
+        "datalist", "dataset_dir", "labels", "split_file", "unlabelled", "teacher", "teacher_run", "precision",
+        "resolved_precision",
+        # where a run happens, and how it is done and watched there
+        "bundle_root", "output_dir", "cache", "cache_dir", "device", "num_workers", "memory_format",
+        "teacher_runtime", "experiment", "recipe", "record", "tracker", "plan", "force",
     }
 )  # fmt: skip
+"""Ids that a reference is not followed to: another value of theirs alone leaves the key as it is."""
 
-# the way to a batch that changes no bit of it; any other is a part of the identity
-SAME_BATCHES = "$kd_data.collate"
+WATCHERS = frozenset(
+    {
+        "ProgressHandler", "OverlayHandler", "TrackingHandler", "ValidationTrackingHandler", "ResumeHandler",
+        "RaiseOnNaN", "StatsHandler", "TensorBoardStatsHandler", "TensorBoardImageHandler", "MLFlowHandler",
+        "CheckpointSaver", "MetricsSaver", "GarbageCollector",
+    }
+)  # fmt: skip
+"""Classes of handlers that look on and compute nothing. Every other handler is a part of the identity, a user's too."""
+
+_SCOPE = re.compile(r"(?:import|as)\s+(\w+)\s*$")
+_GLOBALS = ("monai", "torch", "numpy", "np")  # what MONAI lets every expression use
+_SEPARATOR = ReferenceResolver.sep
 
 
 def identity(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a resolved configuration says what a run computes."""
-    kept = {name: value for name, value in config.items() if name not in NOT_IDENTITY}
-    train = kept.get("train", {})
-    loader = train.get("dataloader", {}) if isinstance(train, Mapping) else {}
-    if isinstance(loader, Mapping) and loader.get("collate_fn") == SAME_BATCHES:
-        loader = {name: value for name, value in loader.items() if name != "collate_fn"}
-        kept["train"] = {**train, "dataloader": loader}
-    return kept
+    """The part of a configuration that says what a run computes, nested as the configuration is.
 
+    It is `IDENTITY`, closed under references. Of a ``_target_``, and of a function that an expression names, the last
+    part of the name counts: where a class is imported from is no part.
 
-# a run that counts to less than one writes no weights
-COUNTS = ("epochs", "steps_per_epoch", "batch_size", "val_every")
-
-
-def check_counts(config: Mapping[str, Any]) -> None:
-    """Whether what a training counts with is whole and at least one; an expression is taken as it stands.
-
-    Raises:
-        ValueError: it is not.
+    Args:
+        config: merged; references and expressions are not resolved.
     """
-    for name in COUNTS:
-        value = config.get(name, 1)
-        if isinstance(value, str) and value.startswith(("$", "@")):
-            continue
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ValueError(
-                f"`{name}` must be a whole number, at least 1; got {value!r}. Correct --{name}, or leave it out "
-                "to take the recipe's."
-            )
-
-
-def current_parser() -> ConfigParser:
-    """The parser that is evaluating the caller.
-
-    MONAI gives a component everything but the configuration it stands in, and a run is identified by all of it:
-    overrides of any depth included. The parser is the `self` of a frame further up.
-
-    Raises:
-        RuntimeError: nobody is evaluating a configuration.
-    """
-    frame = inspect.currentframe()
-    while frame is not None:
-        candidate = frame.f_locals.get("self")
-        if isinstance(candidate, ConfigParser):
-            return candidate
-        frame = frame.f_back
-    raise RuntimeError(
-        "A run is identified by its configuration, and none is being evaluated: build this object from a bundle's "
-        "YAML (`python -m monai.bundle run`, kd_monai.training.launch), or give it `config=`."
-    )
+    parser = ConfigParser({name: copy.deepcopy(value) for name, value in config.items() if name != "_meta_"})
+    parser.resolve_macro_and_relative_ids()
+    modules = tuple(sorted({*_GLOBALS, *_imported(config.get("imports") or ())}))
+    waiting = list(IDENTITY)
+    contents: dict[str, Any] = {}
+    while waiting:
+        name = waiting.pop()
+        if name not in contents and name.partition(_SEPARATOR)[0] not in ELSEWHERE and name in parser:
+            contents[name] = _plain(parser[name], modules)
+            waiting += _references(contents[name])
+    nested: dict[str, Any] = {}
+    for name in sorted(contents):  # what holds others comes before them
+        *above, last = name.split(_SEPARATOR)
+        holder: Any = nested
+        for part in above:
+            holder = holder.setdefault(part, {}) if isinstance(holder, dict) else {}
+        if isinstance(holder, dict):
+            holder.setdefault(last, contents[name])
+    return nested
 
 
 def run_key(config: Mapping[str, Any], **facts: str | None) -> str:
-    """The identity of a run: SHA-256 over what it computes.
+    """The identity of a run: SHA-256 over what it computes, 64 hexadecimal digits.
 
     Args:
-        config: resolved configuration; keys that only say where it runs are left out.
-        facts: what the left-out keys come to: digests of data, split and teacher, label convention, precision.
-
-    Returns:
-        64 hexadecimal digits.
+        config: merged; see `identity`.
+        facts: what `ELSEWHERE` leaves out and the training depends on: digests of data, split and teacher, label
+            convention, precision, number of processes, unlabelled subjects.
     """
-    return hashlib.sha256(
-        json.dumps([_plain(identity(config)), facts], sort_keys=True, default=str).encode()
-    ).hexdigest()
+    return content_key([COMPUTES, identity(config), facts])
 
 
-def _plain(value: Any) -> Any:
-    """2 and 2.0 mean the same in a configuration."""
+def content_key(content: Any) -> str:
+    """SHA-256 of plain content, whatever the order of its keys; 2 and 2.0 are the same number."""
+    return hashlib.sha256(json.dumps(_plain(content), sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _imported(imports: Any) -> Iterator[str]:
+    """Names that a configuration's imports give to modules."""
+    for line in imports if isinstance(imports, (list, tuple)) else [imports]:
+        yield from _SCOPE.findall(str(line))
+
+
+def _plain(value: Any, modules: tuple[str, ...] = ()) -> Any:
+    """Values as they count: numbers as floats, names without their modules, without handlers that look on."""
     if isinstance(value, Mapping):
-        return {str(name): _plain(item) for name, item in value.items()}
+        items = {str(name): _plain(item, modules) for name, item in value.items() if not _watches(item)}
+        target = items.get("_target_")
+        if isinstance(target, str) and not target.startswith("$"):
+            items["_target_"] = target.rpartition(".")[2]
+        return items
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [_plain(item, modules) for item in value if not _watches(item)]
+    if isinstance(value, str):
+        text = ReferenceResolver.normalize_id(value) if value.startswith(("$", "@")) else value
+        return _module_names(modules).sub("", text) if modules and text.startswith("$") else text
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+@cache
+def _module_names(modules: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile(rf"(?<![\w.@:])(?:{'|'.join(modules)})\.(?:\w+\.)*(?=\w)")
+
+
+def _watches(value: Any) -> bool:
+    target = value.get("_target_") if isinstance(value, Mapping) else None
+    return isinstance(target, str) and target.rpartition(".")[2] in WATCHERS
+
+
+def _references(content: Any) -> Iterator[str]:
+    if isinstance(content, Mapping):
+        for item in content.values():
+            yield from _references(item)
+    elif isinstance(content, list):
+        for item in content:
+            yield from _references(item)
+    elif isinstance(content, str):
+        yield from ReferenceResolver.match_refs_pattern(content)

@@ -11,6 +11,7 @@ from torch import nn
 
 from kd_monai.atomic import write_json
 from kd_monai.data import Datalist
+from kd_monai.errors import UserError
 from kd_monai.metrics import MORE_ROWS, SUMMARY_ROWS, ThresholdChoice, cases_frame, summarise, write_cases
 from kd_monai.tracking import Tracker
 
@@ -25,20 +26,20 @@ class ScoredRun:
         thresholds: chosen on the validation part.
 
     Raises:
-        ValueError: no folder is named, or its training is not finished.
+        UserError: no folder is named, or its training is not finished.
     """
 
     def __init__(self, folder: str | Path | None) -> None:
         record = Path(folder or "") / "run.json"
         if not folder or not record.is_file():
-            raise ValueError(
+            raise UserError(
                 f"Evaluation scores a run; {folder!r} is no run folder. Give the one that training printed: "
                 "--run_dir FOLDER."
             )
         self.folder = Path(folder).absolute()
         self.record: dict[str, Any] = json.loads(record.read_text())
         if self.record["status"] != "FINISHED":
-            raise ValueError(
+            raise UserError(
                 f"Evaluation scores finished runs; {self.folder} is {self.record['status']}. Launch its training again."
             )
         self.thresholds = ThresholdChoice()
@@ -48,10 +49,10 @@ class ScoredRun:
         """Whether these are the data that the run was trained on.
 
         Raises:
-            ValueError: another data set, or files that have changed since.
+            UserError: another data set, or files that have changed since.
         """
         if datalist.digest != self.record["data_digest"]:
-            raise ValueError(
+            raise UserError(
                 f"A run is scored on the data set it was split from; {self.folder} has the data digest "
                 f"{self.record['data_digest']}, and the data that were named {datalist.digest}. Name the unchanged "
                 "data set (DATA=, --dataset_dir), or train again."

@@ -1,9 +1,10 @@
-"""The tracker of a run folder: names, tags and parameters by DESIGN's conventions."""
+"""What a run tells its tracker of itself: names, tags, parameters, versions and the machine."""
 
 from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -14,7 +15,6 @@ import ignite.distributed as idist
 import torch
 
 from kd_monai.runs.folder import RunFolder
-from kd_monai.runs.hardware import cpu_name
 from kd_monai.tracking import Tracker
 
 VERSIONS = ("kd_monai", "monai", "torch", "pytorch-ignite", "mlflow", "numpy", "nibabel", "itk")
@@ -37,6 +37,13 @@ def _git_commit() -> str:
     except (OSError, subprocess.CalledProcessError):
         return "not a git checkout"
     return answer.stdout.strip()
+
+
+def _cpu_name() -> str:
+    """As its maker calls it, where the system knows."""
+    cpuinfo = Path("/proc/cpuinfo")
+    name = re.search(r"model name\s*:\s*(.+)", cpuinfo.read_text()) if cpuinfo.is_file() else None
+    return name.group(1).strip() if name else platform.processor() or platform.machine()
 
 
 class SilentTracker:
@@ -80,11 +87,11 @@ def run_tracker(record: RunFolder, experiment: str = "kd_monai") -> Tracker | Si
         "torch_threads": torch.get_num_threads(),
         "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
         "cpu_count": os.cpu_count(),
-        "cpu": cpu_name(),
+        "cpu": _cpu_name(),
         "split_file": str(record.path / "split.json"),
     }
     settings = {name: value for name, value in record.config.items() if name not in RESOLVED}
-    kept = {name: value for name, value in settings.items() if not isinstance(value, dict) or name == "terms"}
+    simple = {name: value for name, value in settings.items() if not isinstance(value, dict) or name == "terms"}
     described = {name: record.record[name] for name in DESCRIBED}
     study = {name: record.record[name] for name in STUDY}
     parent_name = f"{study['labels']}-{study['recipe']}-{record.datalist.digest[:8]}"
@@ -93,7 +100,7 @@ def run_tracker(record: RunFolder, experiment: str = "kd_monai") -> Tracker | Si
         experiment=experiment,
         run_name=record.name,
         tags={name: record.record[name] for name in TAGS if record.record[name] is not None},
-        params={**kept, **described, **facts},
+        params={**simple, **described, **facts},
         parent_name=parent_name,
         parent_tags=study,
         replaces=record.replaces,

@@ -9,19 +9,22 @@ from typing import Any
 from torch import nn
 
 from kd_monai.data import Datalist
+from kd_monai.errors import UserError
 from kd_monai.outputs import Head
 from kd_monai.task import parse_modalities
 from kd_monai.teachers.single import Teacher
 
 
-class CrossFitted:
+class CrossFittedTeachers:
     """Several finished teachers that divide a student's subjects among them.
 
     A teacher that was trained on a subject hands back nearly its reference; one that was not says what it makes of it.
-    So a subject goes to a teacher that has seen none of its patient's scans, neither in training nor in validation: of
-    several to the one that has seen most patients, and of equals in turn. Named are the teacher of the whole training
-    part (whose scores stand beside the student's, which `INIT=teacher` starts from and which teaches unlabelled
-    subjects) and one for each inner fold (``inner_fold``).
+    So a subject goes to a teacher that has seen none of its patient's scans, neither in training nor in validation. Of
+    several such teachers it goes to the one that has seen most patients, and of equals in turn.
+
+    One of the teachers was trained on the complete training part, the others each leave out an inner fold
+    (``inner_fold``). The scores of the first stand beside the student's. It teaches unlabelled subjects, and
+    `INIT=teacher` starts from it.
 
     Args:
         teachers: of one network, head and list of modalities.
@@ -31,13 +34,13 @@ class CrossFitted:
         modalities: what each of them reads.
 
     Raises:
-        ValueError: fewer than two, or they differ in network, head or modalities.
+        UserError: fewer than two, or they differ in network, head or modalities.
     """
 
     def __init__(self, teachers: Sequence[Teacher]) -> None:
         self.teachers = list(teachers)
         if len(self.teachers) < 2:
-            raise ValueError(
+            raise UserError(
                 f"TEACHERS=crossfit takes the run folders of several teachers; got {self.teachers[0].folder} alone. "
                 "Let `make student TEACHERS=crossfit` train those of the inner folds, or set TEACHERS=single."
             )
@@ -51,7 +54,7 @@ class CrossFitted:
     def _alike(self, name: str, values: Sequence[Any]) -> None:
         for teacher, value in zip(self.teachers, values, strict=True):
             if value != values[0]:
-                raise ValueError(
+                raise UserError(
                     f"Cross-fitted teachers have one `{name}`; {self.teachers[0].folder} has {values[0]}, "
                     f"{teacher.folder} {value}. Train them with the same variables."
                 )
@@ -71,17 +74,17 @@ class CrossFitted:
         return self.teachers[0].tap(name)
 
     @property
-    def whole(self) -> Teacher:
-        """The one that has seen all that any of them has.
+    def initial_teacher(self) -> Teacher:
+        """The one whose weights a student may start from: it has seen all that any of them has.
 
         Raises:
-            ValueError: there is none.
+            UserError: there is none.
         """
         everyone = set().union(*(teacher.seen for teacher in self.teachers))
         for teacher in self.teachers:
             if teacher.seen == everyone:
                 return teacher
-        raise ValueError(
+        raise UserError(
             "A student starts from the teacher of the whole training part; none of "
             f"{', '.join(str(teacher.folder) for teacher in self.teachers)} has seen all of it. Name that teacher too "
             "(TEACHER), or set INIT=random."
@@ -91,26 +94,26 @@ class CrossFitted:
         """Subject -> number of its teacher, for labelled and unlabelled subjects.
 
         Raises:
-            ValueError: every teacher has seen a subject.
+            UserError: every teacher has seen a subject.
         """
         entries = [*datalist.train, *datalist.unlabelled.entries]
-        turn = {patient: place for place, patient in enumerate(sorted({entry["patient"] for entry in entries}))}
+        turn = {patient: number for number, patient in enumerate(sorted({entry["patient"] for entry in entries}))}
         route: dict[str, int] = {}
-        taught: list[str] = []
+        refused: list[str] = []
         for entry in entries:
             unseen = [n for n, teacher in enumerate(self.teachers) if entry["patient"] not in teacher.seen]
             if not unseen:
-                taught.append(entry["subject"])
+                refused.append(entry["subject"])
                 continue
             most = max(len(self.teachers[n].seen) for n in unseen)
             equals = [n for n in unseen if len(self.teachers[n].seen) == most]
             route[entry["subject"]] = equals[turn[entry["patient"]] % len(equals)]
-        if taught:
-            raise ValueError(
+        if refused:
+            raise UserError(
                 "With TEACHERS=crossfit every subject is taught by a teacher that has not seen it; all of "
-                f"{', '.join(str(teacher.folder) for teacher in self.teachers)} have seen {len(taught)} of "
-                f"{len(entries)}, {taught[0]} first. Let `make student TEACHERS=crossfit` train the teachers, with the "
-                "student's FOLD, FOLDS, SPLIT and N_SUBJECTS."
+                f"{', '.join(str(teacher.folder) for teacher in self.teachers)} have seen {len(refused)} of "
+                f"{len(entries)}, {refused[0]} first. Let `make student TEACHERS=crossfit` train the teachers, with "
+                "the student's FOLD, FOLDS, SPLIT and N_SUBJECTS."
             )
         return route
 
@@ -121,11 +124,11 @@ class CrossFitted:
         to the student through the teacher that has, and so would the weights that `INIT=teacher` starts from.
 
         Raises:
-            ValueError: one may not, their networks differ, or all have seen a subject.
+            UserError: one may not, their networks differ, or all have seen a subject.
         """
         for teacher in self.teachers:
             teacher.check(datalist, spacing_mm)
         shapes = [{name: list(w.shape) for name, w in network.state_dict().items()} for network in self.network]
         differing = next((n for n in shapes[0] if any(other.get(n) != shapes[0][n] for other in shapes)), None)
-        self._alike("network_def", [f"{len(own)} tensors, {differing} {own.get(differing)}" for own in shapes])
+        self._alike("network_def", [f"{len(shape)} tensors, {differing} {shape.get(differing)}" for shape in shapes])
         self.route(datalist)

@@ -1,4 +1,4 @@
-"""One teacher or several, read from their run folders."""
+"""Several teachers that teach as one; and one teacher or several by the names of their run folders."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from kd_monai.data import Datalist
+from kd_monai.errors import UserError
 from kd_monai.networks import MeanNetwork
 from kd_monai.outputs import Head
 from kd_monai.task import parse_modalities
-from kd_monai.teachers.crossfitted import CrossFitted
+from kd_monai.teachers.crossfitted import CrossFittedTeachers
 from kd_monai.teachers.single import Teacher
 
 Kind = Literal["single", "crossfit"]
 
 
-class Teachers:
+class TeacherEnsemble:
     """Several finished teachers that teach as one, with the mean of their probabilities.
 
     Args:
@@ -28,14 +29,14 @@ class Teachers:
         modalities: what any of them reads.
 
     Raises:
-        ValueError: their heads differ.
+        UserError: their heads differ.
     """
 
     def __init__(self, teachers: Sequence[Teacher]) -> None:
         self.teachers = list(teachers)
         heads = {str(teacher.folder): teacher.head.name for teacher in self.teachers}
         if len(set(heads.values())) > 1:
-            raise ValueError(
+            raise UserError(
                 f"Teachers whose probabilities are averaged have one head; got {heads}. Name those of one `head`."
             )
         self.key = ",".join(teacher.key for teacher in self.teachers)
@@ -54,13 +55,13 @@ class Teachers:
         return MeanNetwork([teacher.network for teacher in self.teachers], channels, self.head).eval()
 
     @property
-    def whole(self) -> Teacher:
+    def initial_teacher(self) -> Teacher:
         """Nobody.
 
         Raises:
-            ValueError: several networks have no weights in common.
+            UserError: several networks have no weights in common.
         """
-        raise ValueError(
+        raise UserError(
             f"A student starts from the weights of one teacher; got {len(self.teachers)}, whose probabilities are "
             "averaged. Name one (TEACHER), or set INIT=random."
         )
@@ -76,7 +77,7 @@ class Teachers:
         """Whether each of them may teach a student of this data and grid.
 
         Raises:
-            ValueError: one may not.
+            UserError: one may not.
         """
         for teacher in self.teachers:
             teacher.check(datalist, spacing_mm)
@@ -84,7 +85,7 @@ class Teachers:
 
 def read_teacher(
     folders: str | Path | Sequence[str | Path] | None, teachers: Kind = "single"
-) -> Teacher | Teachers | CrossFitted:
+) -> Teacher | TeacherEnsemble | CrossFittedTeachers:
     """The teacher of a run folder, or the teachers of several.
 
     Args:
@@ -93,15 +94,15 @@ def read_teacher(
             taught by one that has not seen it.
 
     Raises:
-        ValueError: none is named, one is no finished teacher's, they do not go together, or `teachers` is neither.
+        UserError: none is named, one is no finished teacher's, they do not go together, or `teachers` is neither.
     """
     if teachers not in get_args(Kind):
-        raise ValueError(f"`teachers` (TEACHERS) must be one of {', '.join(get_args(Kind))}; got {teachers!r}.")
+        raise UserError(f"`teachers` (TEACHERS) must be one of {', '.join(get_args(Kind))}; got {teachers!r}.")
     if isinstance(folders, str):
         folders = [folder.strip() for folder in folders.split(",") if folder.strip()]
     elif isinstance(folders, Path):
         folders = [folders]
-    found = [Teacher(folder) for folder in folders] if folders else [Teacher(None)]
+    finished = [Teacher(folder) for folder in folders] if folders else [Teacher(None)]
     if teachers == "crossfit":
-        return CrossFitted(found)
-    return found[0] if len(found) == 1 else Teachers(found)
+        return CrossFittedTeachers(finished)
+    return finished[0] if len(finished) == 1 else TeacherEnsemble(finished)

@@ -8,8 +8,9 @@ from typing import Literal, get_args
 import torch
 from torch import nn
 
-from kd_monai.teachers.crossfitted import CrossFitted
-from kd_monai.teachers.ensemble import Teachers
+from kd_monai.errors import UserError
+from kd_monai.teachers.crossfitted import CrossFittedTeachers
+from kd_monai.teachers.ensemble import TeacherEnsemble
 from kd_monai.teachers.single import Teacher
 
 Init = Literal["random", "teacher"]
@@ -25,44 +26,46 @@ def sliced_weights(
     BasicUNet and SegResNet have one such layer, DynUNet and MultiResUNet two, SwinUNETR three.
 
     Raises:
-        ValueError: the student reads what the teacher does not, or their networks differ otherwise.
+        UserError: the student reads what the teacher does not, or their networks differ otherwise.
     """
     strangers = [name for name in student_modalities if name not in teacher_modalities]
     if strangers:
-        raise ValueError(
+        raise UserError(
             f"A student that starts from its teacher (INIT=teacher) reads modalities of the teacher's, "
             f"{', '.join(teacher_modalities)}; got {', '.join(strangers)}. Correct MODALITY or TEACHER_MODALITIES, or "
             "set INIT=random."
         )
-    own = [list(teacher_modalities).index(name) for name in student_modalities]
-    state = teacher.state_dict()
-    taken: dict[str, torch.Tensor] = {}
-    wanted = student.state_dict()
+    channels = [list(teacher_modalities).index(name) for name in student_modalities]
+    state, wanted = teacher.state_dict(), student.state_dict()
+    weights: dict[str, torch.Tensor] = {}
     for name in [*wanted, *(name for name in state if name not in wanted)]:
-        shapes = [tuple(weights[name].shape) if name in weights else None for weights in (state, wanted)]
-        theirs, ours = shapes
-        if theirs is not None and theirs == ours:
-            taken[name] = state[name]
+        shape = tuple(state[name].shape) if name in state else None
+        needed = tuple(wanted[name].shape) if name in wanted else None
+        if shape is not None and shape == needed:
+            weights[name] = state[name]
         elif (
-            theirs
-            and ours
-            and (theirs[1:2], ours[1:2]) == ((len(teacher_modalities),), (len(own),))
-            and (theirs[:1] + theirs[2:] == ours[:1] + ours[2:])
+            shape
+            and needed
+            and (shape[1:2], needed[1:2]) == ((len(teacher_modalities),), (len(channels),))
+            and (shape[:1] + shape[2:] == needed[:1] + needed[2:])
         ):
-            taken[name] = state[name][:, own]
+            weights[name] = state[name][:, channels]
         else:
-            said = [f"{shape}" if shape is not None else "no such weights" for shape in shapes]
-            raise ValueError(
+            raise UserError(
                 f"A student that starts from its teacher (INIT=teacher) has the teacher's network but for the "
-                f"modalities it reads; {name} is {said[0]} in the teacher and {said[1]} in the student. Give both one "
-                "NETWORK, width and head, or set INIT=random."
+                f"modalities it reads; {name} is {_shown(shape)} in the teacher and {_shown(needed)} in the student. "
+                "Give both one NETWORK, width and head, or set INIT=random."
             )
-    return taken
+    return weights
+
+
+def _shown(shape: tuple[int, ...] | None) -> str:
+    return "no such weights" if shape is None else str(shape)
 
 
 def initial_network(
     network: nn.Module,
-    teacher: Teacher | Teachers | CrossFitted | None,
+    teacher: Teacher | TeacherEnsemble | CrossFittedTeachers | None,
     modalities: Sequence[str],
     init: Init = "random",
 ) -> nn.Module:
@@ -75,17 +78,17 @@ def initial_network(
         init: `teacher` takes the teacher's weights; see `sliced_weights`.
 
     Raises:
-        ValueError: there is no teacher, or not one, to start from; the networks differ; `init` is neither.
+        UserError: there is no teacher, or not one, to start from; the networks differ; `init` is neither.
     """
     if init not in get_args(Init):
-        raise ValueError(f"`init` (INIT) must be one of {', '.join(get_args(Init))}; got {init!r}.")
+        raise UserError(f"`init` (INIT) must be one of {', '.join(get_args(Init))}; got {init!r}.")
     if init == "random":
         return network
     if teacher is None:
-        raise ValueError(
+        raise UserError(
             "INIT=teacher starts a student from its teacher, and a baseline has none. Set INIT=random: every baseline "
             "starts there."
         )
-    whole = teacher.whole
-    network.load_state_dict(sliced_weights(whole.network, network, whole.modalities, modalities))
+    first = teacher.initial_teacher
+    network.load_state_dict(sliced_weights(first.network, network, first.modalities, modalities))
     return network

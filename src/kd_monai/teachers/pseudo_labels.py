@@ -1,4 +1,4 @@
-"""Unlabelled subjects, labelled by the teacher before the training starts."""
+"""Pseudo-labels: the teacher labels the unlabelled subjects before the training starts."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from pathlib import Path
 
 import torch
 from monai.inferers import Inferer
+from monai.transforms import Compose
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
+from kd_monai.atomic import replacing
 from kd_monai.data import WithUnlabelled, cache_dataset
-from kd_monai.data.cached import CachedTransforms
-from kd_monai.data.cropped_volume import CroppedVolume, box_of, slices
 from kd_monai.data.entries import Entry
-from kd_monai.data.volume_file import read_volume_file, write_volume_file
 from kd_monai.handlers import select_channels
 from kd_monai.outputs import Head
 from kd_monai.phases import phase
@@ -27,8 +26,8 @@ ENHANCING_OUT, ENHANCING = 3, 4
 """The enhancing tumour in a label map that a head writes, and in a cached label."""
 
 
-def teacher_label(image: Tensor, network: nn.Module, head: Head, inferer: Inferer) -> CroppedVolume:
-    """The hard label that a network gives a whole volume, as cached labels are: 1 core, 2 oedema, 4 enhancing.
+def pseudo_label(image: Tensor, network: nn.Module, head: Head, inferer: Inferer) -> Tensor:
+    """The hard label that a network gives a whole volume, as it is cached: uint8 ``1 H W D`` (1 core, 2 oedema, 4 enhancing).
 
     Args:
         image: ``M H W D``, what the network reads, where it is.
@@ -36,14 +35,13 @@ def teacher_label(image: Tensor, network: nn.Module, head: Head, inferer: Infere
         head: how its logits are read.
         inferer: over whole volumes, without gradients.
     """
-    label = head.label_map(inferer(image[None].float(), network))[0, 0].cpu()
+    label = head.label_map(inferer(image[None].float(), network))[0].cpu()
     label[label == ENHANCING_OUT] = ENHANCING
-    box = box_of((label > 0).numpy())
-    return CroppedVolume(label[slices(box)].clone(), box, box, tuple(label.shape), {}, [])
+    return label
 
 
 @phase("labelling")
-def teacher_labels(
+def pseudo_labels(
     samples: Dataset,
     networks: Sequence[nn.Module],
     head: Head,
@@ -52,7 +50,7 @@ def teacher_labels(
     route: Mapping[str, int] | None,
     device: torch.device | str,
     folder: Path,
-) -> list[CroppedVolume]:
+) -> list[Tensor]:
     """Labels of all samples; each is written once, so that a run that goes on finds the very labels it began with.
 
     Args:
@@ -70,31 +68,31 @@ def teacher_labels(
     for number in tqdm(range(len(samples)), "Labelling", disable=None):
         sample = samples[number]
         subject = sample["subject"]
-        path = folder / f"{subject}.volume"
-        label = read_volume_file(path)
-        if label is not None:  # held as long as the training, which a file that is mapped should not be
-            label = label._replace(voxels=label.voxels.clone())
+        path = folder / f"{subject}.pt"
+        if path.is_file():
+            label = torch.load(path, weights_only=True)
         else:
             image = sample["image"].as_subclass(Tensor)[list(channels)].to(device)
             network = networks[route[subject] if route is not None else 0]
-            label = teacher_label(image, network.eval(), head, inferer)
-            write_volume_file(path, label)
+            label = pseudo_label(image, network.eval(), head, inferer)
+            with replacing(path) as file:
+                torch.save(label, file)
         labels.append(label)
-    empty = sum(not label.voxels.numel() for label in labels)
+    empty = sum(not label.any() for label in labels)
     if empty:
         logger.warning("The teacher sees no tumour in %d of %d unlabelled subjects", empty, len(labels))
     return labels
 
 
-def with_teacher_labels(
+def with_pseudo_labels(
     labelled: Dataset,
     entries: Sequence[Entry],
-    transform: CachedTransforms,
+    sequences: Sequence[str],
+    transform: Compose,
     cache: str,
     cache_dir: str | Path,
     teacher: nn.Module,
     teacher_head: Head,
-    modalities: Sequence[str],
     teacher_modalities: Sequence[str],
     route: Mapping[str, int] | None,
     inferer: Inferer,
@@ -106,22 +104,22 @@ def with_teacher_labels(
     Args:
         labelled: cached samples.
         entries: the unlabelled subjects.
+        sequences: channels of a sample's image, in order.
         transform: of the labelled samples; of the unlabelled ones it reads no label.
         cache, cache_dir: as the labelled ones'.
         teacher: its network, or a ModuleList of cross-fitted ones, on the device.
         teacher_head: how its logits are read.
-        modalities: channels of a sample's image, in order.
         teacher_modalities: what the teacher reads of them.
-        route: see `teacher_labels`.
+        route: see `pseudo_labels`.
         inferer: over whole volumes.
         device: where the teacher is.
         folder: where the labels are kept.
     """
     if not entries:
         return labelled
-    unlabelled = cache_dataset(entries, transform.without_label(), cache, cache_dir)
-    order = torch.arange(len(modalities)).reshape(1, -1)
-    channels = select_channels(order, modalities, teacher_modalities)[0].tolist()
+    unlabelled = cache_dataset(entries, sequences, transform, cache, cache_dir)
+    order = torch.arange(len(sequences)).reshape(1, -1)
+    channels = select_channels(order, sequences, teacher_modalities)[0].tolist()
     networks = list(teacher) if isinstance(teacher, nn.ModuleList) else [teacher]
-    labels = teacher_labels(unlabelled, networks, teacher_head, channels, inferer, route, device, folder)
+    labels = pseudo_labels(unlabelled, networks, teacher_head, channels, inferer, route, device, folder)
     return WithUnlabelled(labelled, unlabelled, labels)

@@ -1,4 +1,4 @@
-"""A teacher read from its run folder."""
+"""One finished teacher, read from its run folder, and whether it may teach here."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from monai.bundle import ConfigParser
 from torch import nn
 
 from kd_monai.data import Datalist
+from kd_monai.errors import UserError
 from kd_monai.handlers import file_digest
 from kd_monai.networks import head
 from kd_monai.outputs import Head
@@ -32,19 +33,19 @@ class Teacher:
         seen: patients that it was trained on, or its best epoch chosen with.
 
     Raises:
-        ValueError: no folder is named, it is no run folder, or it is no finished teacher's.
+        UserError: no folder is named, it is no run folder, or it is no finished teacher's.
     """
 
     def __init__(self, folder: str | Path | None) -> None:
         if not folder:
-            raise ValueError(
+            raise UserError(
                 "A student needs a trained teacher and none is named: give its run folder as `--teacher FOLDER` "
                 "(TEACHER=FOLDER), or let `make student` train one first."
             )
         self.folder = Path(folder).expanduser()
         missing = [name for name in ("run.json", "config.yaml", "split.json") if not (self.folder / name).is_file()]
         if missing:
-            raise ValueError(
+            raise UserError(
                 f"A teacher is the run folder that `make teacher` wrote; {self.folder} has no {', '.join(missing)}. "
                 "Correct TEACHER (--teacher); where none is named, `make student` trains one."
             )
@@ -65,7 +66,7 @@ class Teacher:
         self.seen: set[str] = set(self.record["seen"])
 
     def _refuse(self, rule: str, got: object, remedy: str) -> NoReturn:
-        raise ValueError(f"Teacher {self.folder} does not fit: {rule}; got {got}. {remedy}")
+        raise UserError(f"Teacher {self.folder} does not fit: {rule}; got {got}. {remedy}")
 
     @cached_property
     def head(self) -> Head:
@@ -77,7 +78,7 @@ class Teacher:
         """The trained network, on the CPU, in eval mode.
 
         Raises:
-            ValueError: its weights cannot be read, or are another network's.
+            UserError: its weights cannot be read, or are another network's.
         """
         network: nn.Module = self._parser.get_parsed_content("network_def")
         try:
@@ -96,7 +97,7 @@ class Teacher:
         return dict(self._parser.get("taps") or {})
 
     @property
-    def whole(self) -> Teacher:
+    def initial_teacher(self) -> Teacher:
         """Itself: a student may start from its weights."""
         return self
 
@@ -107,7 +108,7 @@ class Teacher:
         """The layer of its network that its configuration lists under this name in `taps`.
 
         Raises:
-            ValueError: there is none.
+            UserError: there is none.
         """
         if name not in self.taps:
             self._refuse(
@@ -121,7 +122,7 @@ class Teacher:
         """Whether it may teach a student of this data and grid.
 
         Raises:
-            ValueError: it was trained on another grid, it has seen test subjects of the student's fold or references
+            UserError: it was trained on another grid, it has seen test subjects of the student's fold or references
                 that the student is to learn without, or its weights are damaged.
         """
         if self.record["spacing_mm"] != spacing_mm:
@@ -144,11 +145,11 @@ class Teacher:
                 f"{len(known)} of them, {known[0]} first",
                 "Train a teacher with the student's N_SUBJECTS, FOLD, FOLDS and SPLIT.",
             )
-        found, expected = file_digest(self.folder / "model.pt"), self.weights_digest
-        if found != expected:
+        digest = file_digest(self.folder / "model.pt")
+        if digest != self.weights_digest:
             self._refuse(
-                f"model.pt must be the file its training wrote, SHA-256 {expected}...",
-                f"{found}...",
+                f"model.pt must be the file its training wrote, SHA-256 {self.weights_digest}...",
+                f"{digest}...",
                 "Restore the folder, or train the teacher with FORCE=1.",
             )
         _ = self.network  # damaged weights show now, and not when the run is under way

@@ -1,14 +1,15 @@
-"""What a run tells MLflow: written to the run's own journal first, sent from a thread that training never waits for."""
+"""What a run tells MLflow: written to the run's own journal first, sent from a thread that training never waits for.
 
-from kd_monai.tracking.durations import add_durations, read_durations
+The only importer of MLflow. Never decides what a run is, and never ends or delays a training.
+"""
+
 from kd_monai.tracking.handlers import TrackingHandler, ValidationTrackingHandler
-from kd_monai.tracking.server import serve
-from kd_monai.tracking.tracker import Tracker, TrackingError
-from kd_monai.tracking.uri import tracking_uri
+from kd_monai.tracking.journal import add_durations, read_durations
+from kd_monai.tracking.server import serve, tracking_uri
+from kd_monai.tracking.tracker import Tracker
 
 __all__ = [
     "Tracker",
-    "TrackingError",
     "TrackingHandler",
     "ValidationTrackingHandler",
     "add_durations",

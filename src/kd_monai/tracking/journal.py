@@ -1,4 +1,4 @@
-"""The record a run keeps of itself: one JSON line per event, on disk before anybody else hears of it."""
+"""The record that a run keeps of itself in its folder: a journal of what happened, and how long each phase took."""
 
 from __future__ import annotations
 
@@ -10,25 +10,34 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from kd_monai.atomic import write_json
+from kd_monai.phases import stopwatch
+
 logger = logging.getLogger(__name__)
 
 Line = dict[str, Any]
+DURATIONS = "durations.json"
 
 
 class Journal:
     """Append-only file of JSON lines that knows which metrics and parameters it already holds.
 
-    A line that a killed process left half written is skipped by every reader; the next line has a row of its own.
+    A line is on disk before anybody else hears of it. One that a killed process left half written is skipped by every
+    reader, and the next line has a row of its own.
 
     Args:
         path: the file; its folder is made if needed. An existing file is read and continued.
+
+    Attributes:
+        header: the first line, of the kind `run`; None in a new journal.
+        params: parameters that it holds, the last value of each.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.header: Line | None = None
         self._steps: set[tuple[bool, str, int]] = set()
-        self._params: dict[str, str] = {}
+        self.params: dict[str, str] = {}
         self._lock = threading.Lock()
         path.parent.mkdir(parents=True, exist_ok=True)
         for line, _ in self.read():
@@ -51,18 +60,8 @@ class Journal:
             self._remember(line)
 
     def read(self, offset: int = 0) -> Iterator[tuple[Line, int]]:
-        """Yield each whole line from byte `offset` on, with the byte at which the next one starts."""
-        if not self.path.is_file():
-            return
-        with self.path.open("rb") as file:
-            file.seek(offset)
-            for row in file:
-                if not row.endswith(b"\n"):
-                    return
-                offset += len(row)
-                line = _parse(row, self.path)
-                if line is not None:
-                    yield line, offset
+        """See `read_journal`."""
+        return read_journal(self.path, offset)
 
     @property
     def size(self) -> int:
@@ -75,7 +74,7 @@ class Journal:
 
     def new_params(self, values: dict[str, str]) -> dict[str, str]:
         """Return those of `values` that the journal holds neither equal nor at all."""
-        return {key: value for key, value in values.items() if self._params.get(key) != value}
+        return {key: value for key, value in values.items() if self.params.get(key) != value}
 
     def _remember(self, line: Line) -> None:
         if line["op"] == "run":
@@ -83,7 +82,36 @@ class Journal:
         elif line["op"] == "metrics":
             self._steps.update((line.get("parent", False), key, line["step"]) for key in line["values"])
         elif line["op"] == "params":
-            self._params.update(line["values"])
+            self.params.update(line["values"])
+
+
+def read_journal(path: Path, offset: int = 0) -> Iterator[tuple[Line, int]]:
+    """Each whole line of a journal from byte `offset` on, with the byte at which the next one starts."""
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        file.seek(offset)
+        for row in file:
+            if not row.endswith(b"\n"):
+                return
+            offset += len(row)
+            line = _parse(row, path)
+            if line is not None:
+                yield line, offset
+
+
+def read_durations(folder: Path) -> dict[str, float]:
+    """Seconds by phase of a run, and those of the wall clock as `wall`; none where its folder tells of none."""
+    return read_json(folder / DURATIONS)
+
+
+def add_durations(folder: Path) -> dict[str, float]:
+    """Add to the folder's file what this process has spent since it was last asked; returns the sums."""
+    sums = read_durations(folder)
+    for name, seconds in stopwatch.take().items():
+        sums[name] = round(sums.get(name, 0) + seconds, 3)
+    write_json(folder / DURATIONS, sums)
+    return sums
 
 
 def read_json(path: Path) -> dict[str, Any]:

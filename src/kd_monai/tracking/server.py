@@ -1,4 +1,4 @@
-"""MLflow's pages over the store of the runs."""
+"""Where the store of the runs is, whether it answers, and MLflow's pages over it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+
+from kd_monai.errors import UserError
 
 logger = logging.getLogger(__name__)
 
@@ -21,22 +23,47 @@ QUIET = {
 }
 
 
+def tracking_uri(out: Path, uri: str | None = None) -> str:
+    """Where the runs in `out` are told: `uri`, else MLFLOW_TRACKING_URI, else SQLite in `out`; its path absolute."""
+    uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{out.resolve()}/mlruns.db"
+    if uri.startswith("sqlite:///"):
+        uri = f"sqlite:///{Path(uri.removeprefix('sqlite:///')).resolve()}"
+    return uri
+
+
+def require_answer(uri: str) -> None:
+    """Raise ConnectionError within seconds where MLflow's client would try for minutes."""
+    # the client reads these at each request; the sender repeats what failed
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    if not uri.startswith("http"):
+        return
+    import requests
+
+    try:
+        requests.get(f"{uri.rstrip('/')}/health", timeout=3)
+    except requests.exceptions.SSLError:
+        return  # it answers; MLflow has its own settings for certificates
+    except requests.exceptions.RequestException as error:
+        raise ConnectionError(f"no answer from {uri}: {error}") from error
+
+
 def serve(uri: str, host: str = "127.0.0.1", port: int = 5000) -> int:
     """Serve the store `uri` at ``http://host:port`` until SIGINT, SIGTERM or SIGHUP; return the server's exit status.
 
     The server has a session of its own, so that a terminal's Ctrl-C reaches this process alone, which ends it.
 
     Raises:
-        ValueError: when `uri` is a server already, or a SQLite file that is not there.
-        OSError: when the port is taken.
+        UserError: `uri` is a server already, or a SQLite file that is not there; or the port is taken.
     """
     if uri.startswith("http"):
-        raise ValueError(
+        raise UserError(
             f"What is served must be a database; MLFLOW_TRACKING_URI is {uri}, a server. Open it in a browser."
         )
     database = Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:///") else None
     if database is not None and not database.is_file():
-        raise ValueError(
+        raise UserError(
             f"What is served must be there; {database} does not exist: no training has told MLflow of a run there. "
             "Train first (make student), or correct OUT."
         )
@@ -45,7 +72,7 @@ def serve(uri: str, host: str = "127.0.0.1", port: int = 5000) -> int:
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise OSError(
+            raise UserError(
                 f"The port must be free; {host}:{port} is not ({error}). Choose another with PORT=."
             ) from error
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri, "--host", host]

@@ -1,4 +1,7 @@
-"""One run in an MLflow store. The only file that imports MLflow, and only when the sender's thread asks: it is slow."""
+"""One run in an MLflow store, and the names that MLflow takes.
+
+The only file that imports MLflow, and only when the sender's thread asks: it is slow.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,19 @@ import hashlib
 import json
 import logging
 import os
+import posixpath
+import re
 import tempfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 
 from kd_monai.atomic import write_json
+from kd_monai.errors import UserError
 from kd_monai.tracking.journal import Line, read_json
-from kd_monai.tracking.uri import require_answer
+from kd_monai.tracking.server import require_answer
 
 logger = logging.getLogger(__name__)
 
@@ -21,6 +29,50 @@ logger = logging.getLogger(__name__)
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 PER_BATCH = 100
+LONGEST_PARAM = 500  # what older servers take; config.yaml holds the whole
+LONGEST_TAG = 5000
+LEGAL_NAME = re.compile(r"[A-Za-z0-9_\-. :/]{1,250}")
+
+
+def check_name(name: str) -> str:
+    """Return a metric's or parameter's name that MLflow takes.
+
+    Raises:
+        UserError: for another one.
+    """
+    if not LEGAL_NAME.fullmatch(name) or posixpath.normpath(name) != name or name.startswith(("/", ".")):
+        raise UserError(
+            "A metric's or parameter's name must be 1 to 250 of letters, digits, '_', '-', '.', ':', space and '/', "
+            f"and a clean relative path; got {name!r}. Write a modality subset with '-', as in t1-t2."
+        )
+    return name
+
+
+def flat_params(values: Mapping[str, Any]) -> dict[str, str]:
+    """Write nested parameters as ``a/b`` and every value as text, cut to what a server takes.
+
+    >>> flat_params({"seed": 0, "optimizer": {"lr": 0.001}})
+    {'seed': '0', 'optimizer/lr': '0.001'}
+    """
+    return {check_name(name): shortened(str(value), LONGEST_PARAM) for name, value in _leaves(values)}
+
+
+def text_tags(values: Mapping[str, Any]) -> dict[str, str]:
+    """Every value as text, cut to what a server takes."""
+    return {check_name(name): shortened(str(value), LONGEST_TAG) for name, value in values.items()}
+
+
+def shortened(text: str, longest: int) -> str:
+    """Cut `text` so that it and the mark of the cut have `longest` characters."""
+    return text if len(text) <= longest else text[: longest - 3] + "..."
+
+
+def _leaves(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from ((f"{name}/{inner}", leaf) for inner, leaf in _leaves(value))
+        else:
+            yield name, value
 
 
 class MlflowRun:
@@ -33,9 +85,10 @@ class MlflowRun:
         folder: the run's folder, which gets mlflow.json (where the run is) and journal.sent (up to where it is told).
         uri: the store.
         header: the journal's first line.
+        files_are_here: whether a file that is gone deserves a warning; of an unpacked run most files are.
     """
 
-    def __init__(self, folder: Path, uri: str, header: Line) -> None:
+    def __init__(self, folder: Path, uri: str, header: Line, files_are_here: bool = True) -> None:
         require_answer(uri)
         from mlflow import MlflowClient
         from mlflow.telemetry import set_telemetry_client
@@ -44,7 +97,7 @@ class MlflowRun:
         set_telemetry_client()  # MONAI may have imported MLflow before the variable above was set
         local = uri.removeprefix("sqlite:///") if uri.startswith("sqlite:///") else str(folder.parent / ".mlflow")
         Path(local).parent.mkdir(parents=True, exist_ok=True)
-        self.folder, self.parent_id = folder, None
+        self.folder, self.parent_id, self.files_are_here = folder, None, files_are_here
         with FileLock(f"{local}.lock"):
             if uri.startswith("sqlite:///") and not Path(local).exists():
                 _make_tables(Path(local))
@@ -78,9 +131,9 @@ class MlflowRun:
         write_json(folder / "mlflow.json", where | {"experiment": header["experiment"], "run_name": header["run_name"]})
 
     def _run(self, tag: str, value: str, name: str, tags: dict[str, str], began: int) -> str:
-        found = self.client.search_runs([self.experiment_id], f"tags.{tag} = '{value}'", order_by=["start_time ASC"])
-        if found:
-            return found[0].info.run_id
+        runs = self.client.search_runs([self.experiment_id], f"tags.{tag} = '{value}'", order_by=["start_time ASC"])
+        if runs:
+            return runs[0].info.run_id
         return self.client.create_run(self.experiment_id, began, tags | {tag: value}, name).info.run_id
 
     def _end_replaced(self, journal: str, stamp: int) -> None:
@@ -105,7 +158,8 @@ class MlflowRun:
                 "MLflow must take every line of %s; it refuses this one, which is passed over: %s", line, error
             )
         except (FileNotFoundError, PermissionError) as error:
-            logger.warning("An artifact must be readable and its store writable; %s is passed over: %s", line, error)
+            level = logging.WARNING if self.files_are_here else logging.DEBUG
+            logger.log(level, "An artifact must be readable and its store writable; %s is passed over: %s", line, error)
         self.sent = end
         write_json(self.folder / "journal.sent", {"run_id": self.run_id, "offset": end})
 

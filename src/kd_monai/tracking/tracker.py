@@ -13,23 +13,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
+from kd_monai.errors import UserError
 from kd_monai.phases import WALL, phase
-from kd_monai.tracking.durations import add_durations
-from kd_monai.tracking.journal import Journal, Line, read_json
-from kd_monai.tracking.names import check_name, flat_params, text_tags
+from kd_monai.tracking.journal import Journal, Line, add_durations, read_json
 from kd_monai.tracking.sender import Sender
-from kd_monai.tracking.store import MlflowRun
-from kd_monai.tracking.uri import tracking_uri
+from kd_monai.tracking.server import tracking_uri
+from kd_monai.tracking.store import MlflowRun, check_name, flat_params, text_tags
 
 logger = logging.getLogger(__name__)
 
 HEAD_START_S = 3.0
 
 Status = Literal["FINISHED", "FAILED", "KILLED"]
-
-
-class TrackingError(RuntimeError):
-    """MLflow does not answer although TRACKING=required, or a folder has no journal to go on with."""
 
 
 class Tracker:
@@ -82,37 +77,43 @@ class Tracker:
         self._open(uri)
 
     @classmethod
-    def reopen(cls, folder: Path, uri: str | None = None) -> Self:
+    def reopen(cls, folder: Path, uri: str | None = None, files_are_here: bool = True) -> Self:
         """Go on telling about the run in `folder` without a change of its status, e.g. its test scores; `close` it.
 
         What an earlier process could not send is sent too.
 
+        Args:
+            folder: the run's folder.
+            uri: the store, as above.
+            files_are_here: False for an unpacked run, whose pictures and weights stayed elsewhere: nothing is said of
+                a file that is gone.
+
         Raises:
-            TrackingError: when the folder has no journal.
+            UserError: when the folder has no journal.
         """
         self = cls.__new__(cls)
         self.folder = Path(folder).resolve()
         header = Journal(self.folder / "journal.jsonl").header if self.folder.is_dir() else None
         if header is None:
-            raise TrackingError(
+            raise UserError(
                 f"A run to go on with must have a journal; {self.folder}/journal.jsonl has no run. Train it first."
             )
         known = read_json(self.folder / "mlflow.json").get("uri", "")
         if known.startswith("http") and "MLFLOW_TRACKING_URI" not in os.environ:
             uri = uri or known
         self._header, self._params = header, {}
-        self._open(uri)
+        self._open(uri, files_are_here)
         self._launch()
         return self
 
-    def _open(self, uri: str | None) -> None:
+    def _open(self, uri: str | None, files_are_here: bool = True) -> None:
         self.uri = tracking_uri(self.folder.parent, uri)
         self._journal = Journal(self.folder / "journal.jsonl")
         self.on_resolved: list[Callable[[Mapping[str, str]], object]] = []
         self._running = False
         self._sender = Sender(
             self._journal,
-            lambda: MlflowRun(self.folder, self.uri, self._journal.header or self._header),
+            lambda: MlflowRun(self.folder, self.uri, self._journal.header or self._header, files_are_here),
             head_start_s=HEAD_START_S,
         )
 
@@ -120,14 +121,13 @@ class Tracker:
         """Begin the run or continue the one this folder holds; afterwards it is RUNNING. A second call changes nothing.
 
         Raises:
-            ValueError: when TRACKING is neither empty nor `required`.
-            TrackingError: when TRACKING=required and the store does not answer.
+            UserError: TRACKING is neither empty nor `required`, or it is and the store does not answer.
         """
         if self._running:
             return
         wanted = os.environ.get("TRACKING", "")
         if wanted not in ("", "required"):
-            raise ValueError(f"TRACKING must be empty or 'required'; got {wanted!r}.")
+            raise UserError(f"TRACKING must be empty or 'required'; got {wanted!r}.")
         if self._journal.header is None:
             self._journal.append(self._header)
         else:
@@ -137,7 +137,7 @@ class Tracker:
         self.log_params(self._params)
         self._launch()
         if wanted == "required" and not self._sender.flush(60):
-            raise TrackingError(
+            raise UserError(
                 f"TRACKING=required asks for a store that answers; {self.uri} gave "
                 f"{self._sender.error or 'nothing in 60 s'}. Start the server, mend MLFLOW_TRACKING_URI, or leave "
                 "TRACKING empty: the journal is sent later."
@@ -154,7 +154,7 @@ class Tracker:
         A value that is no finite number is left out (MLflow would draw NaN as 0 and infinity as 1.8e308).
 
         Raises:
-            ValueError: for a name that MLflow does not take.
+            UserError: for a name that MLflow does not take.
         """
         self._metrics(values, step, replace, parent=False)
 
@@ -198,7 +198,7 @@ class Tracker:
     def log_artifact(self, path: Path, artifact_path: str | None = None) -> None:
         """Send a file into `artifact_path` of the run's artifacts, or a folder as `artifact_path`.
 
-        Default is the place it has in the run's folder. It is read when it is sent: do not change it after.
+        Default is where it lies in the run's folder. It is read when it is sent: do not change it after.
         """
         self._artifact("artifact", path, artifact_path)
 
@@ -217,8 +217,8 @@ class Tracker:
             raise FileNotFoundError(f"An artifact must exist; {path} does not. Write it before it is logged.")
         if path.is_relative_to(self.folder):
             path = path.relative_to(self.folder)
-            place = path if (self.folder / path).is_dir() else path.parent
-            to = to or (None if place == Path() else place.as_posix())
+            folder = path if (self.folder / path).is_dir() else path.parent
+            to = to or (None if folder == Path() else folder.as_posix())
         self._tell({"op": op, "path": str(path), "to": to, "parent": parent})
 
     def _tell(self, line: Line) -> None:

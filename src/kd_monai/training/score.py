@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kd_monai.export.bundle import export_bundle
-from kd_monai.export.run_bundle import bundle_of, finished_record, template_of
+from kd_monai.config.errors import component_errors
+from kd_monai.config.overlays import SHARED, bundle_scripts, train_files
+from kd_monai.config.plan import Plan
+from kd_monai.export.bundle import bundle_of, export_bundle, finished_record, template_of
 from kd_monai.phases import phase
 from kd_monai.tracking import add_durations
-from kd_monai.training.launch import evaluate
+from kd_monai.training.workflow import workflow_of
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +30,7 @@ def score(folder: Path, overrides: Mapping[str, Any], force: bool = False) -> Pa
         ``cases.csv``; None for a run on all subjects, which has no test fold.
 
     Raises:
-        ValueError: the folder is no finished run's, or its data are not those it was trained on.
+        UserError: the folder is no finished run's, or its data are not those it was trained on.
     """
     record = finished_record(folder)
     cases = folder / "cases.csv"
@@ -47,3 +49,15 @@ def score(folder: Path, overrides: Mapping[str, Any], force: bool = False) -> Pa
         return None
     logger.info("Scored already: %s", cases)
     return cases
+
+
+@phase("scoring")
+def evaluate(bundle: Path, run_folder: Path, overrides: Mapping[str, Any]) -> None:
+    """Write ``cases.csv`` of a finished run: ``evaluate.yaml`` over the run's own configuration."""
+    files = [*train_files(bundle), run_folder / "config.yaml", SHARED / "evaluate.yaml"]
+    plan = Plan.read("", bundle, files, {**overrides, "run_dir": str(run_folder)})
+    workflow = workflow_of(plan, "infer")
+    with bundle_scripts(SHARED), component_errors():
+        workflow.initialize()
+        workflow.run()
+        workflow.finalize()

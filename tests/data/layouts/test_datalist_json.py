@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from small_cases import write_case
 
-from kd_monai.data import DataError, Datalist
+from kd_monai.data import Datalist
+from kd_monai.errors import UserError
 
 
 def write_list(root: Path, name: str = "datalist.json", **top: Any) -> Path:
@@ -59,17 +60,24 @@ def test_image_may_be_a_mapping(tmp_path: Path) -> None:
     assert {entry["subject"] for entry in entries} == {"zero", "S1", "S2"}
 
 
+def test_a_sequence_that_no_network_knows_is_not_read(tmp_path: Path) -> None:
+    path = write_list(tmp_path)
+    change(path, image={"t1ce": "S0/S0_t1ce.nii.gz", "adc": "S0/S0_adc.nii.gz"}, subject="zero")
+    datalist = Datalist.load(path, modalities="t1ce")
+    assert all(set(entry["image"]) == {"t1ce"} for entry in [*datalist.train, *datalist.val, *datalist.test])
+
+
 def test_a_list_without_names_must_declare_its_modalities(tmp_path: Path) -> None:
     path = write_list(tmp_path)
     change(path, image=["S0/S0_a.nii.gz"])
-    with pytest.raises(DataError, match=r"S0.*modality of S0/S0_a.nii.gz is not known"):
+    with pytest.raises(UserError, match=r"S0.*modality of S0/S0_a.nii.gz is not known"):
         Datalist.load(path)
 
 
 def test_a_subject_may_stand_once(tmp_path: Path) -> None:
     path = write_list(tmp_path)
     change(path, subject="S2")
-    with pytest.raises(DataError, match=r"subject S2: .*twice"):
+    with pytest.raises(UserError, match=r"subject S2: .*twice"):
         Datalist.load(path)
 
 
@@ -81,7 +89,7 @@ def test_given_folds_are_used(tmp_path: Path) -> None:
     path.write_text(json.dumps(content))
     assert [entry["subject"] for entry in Datalist.load(path, folds=2, fold=2).test] == ["S2"]
     change(path, fold=None)
-    with pytest.raises(DataError, match="in every training item, or in none"):
+    with pytest.raises(UserError, match="in every training item, or in none"):
         Datalist.load(path)
 
 
@@ -91,7 +99,7 @@ def test_a_patient_in_two_given_folds_is_an_error(tmp_path: Path) -> None:
     for number, item in enumerate(content["training"]):
         item.update(fold=number, patient="P" if number else "Q")
     path.write_text(json.dumps(content))
-    with pytest.raises(DataError, match=r"all time points of patient P"):
+    with pytest.raises(UserError, match=r"all time points of patient P"):
         Datalist.load(path)
 
 
@@ -107,6 +115,6 @@ def test_a_patient_in_two_given_folds_is_an_error(tmp_path: Path) -> None:
 def test_what_is_no_datalist_is_named(tmp_path: Path, content: str, complaint: str) -> None:
     path = tmp_path / "list.json"
     path.write_text(content)
-    with pytest.raises(DataError, match=complaint) as error:
+    with pytest.raises(UserError, match=complaint) as error:
         Datalist.load(path)
     assert str(path) in str(error.value)

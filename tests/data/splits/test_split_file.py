@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from kd_monai.data import DataError
 from kd_monai.data.splits.split_file import read_split
+from kd_monai.errors import UserError
 
 PATIENTS = {"a1": "a", "a2": "a", "b": "b", "c": "c", "d": "d"}
 
@@ -46,7 +46,7 @@ def test_splits_final_of_nnunet_is_read(tmp_path: Path) -> None:
 )
 def test_a_split_that_does_not_fit_is_named(tmp_path: Path, content: Any, complaint: str) -> None:
     path = write(tmp_path, content)
-    with pytest.raises(DataError, match=complaint) as error:
+    with pytest.raises(UserError, match=complaint) as error:
         read_split(path, PATIENTS)
     assert str(path) in str(error.value)
 

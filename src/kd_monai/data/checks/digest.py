@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from kd_monai.data.checks.remembered import key_of, recall, remember
+from kd_monai.data.checks.memo import key_of, recall, remember
 from kd_monai.data.entries import Entry, file_signature, files_of
 
 _GZIP = b"\x1f\x8b"
@@ -61,7 +61,7 @@ def file_contents(entries: Iterable[Entry], memory: Path | None = None) -> dict[
 def data_digest(entries: Sequence[Entry], memory: Path | None = None) -> str:
     """sha256 over subjects and the size and contents of all their files, whichever of them a run reads.
 
-    Neither the place of the files nor their time changes it; ``memory``: see `file_contents`.
+    Neither the folder of the files nor their time changes it; ``memory``: see `file_contents`.
     """
     contents = file_contents(entries, memory)
     lines = []

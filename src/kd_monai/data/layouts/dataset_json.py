@@ -4,12 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from kd_monai.data.entries import EXTENSIONS, Entry, Found, claim, strip_extension
-from kd_monai.data.errors import DataError
-from kd_monai.data.json_file import read_json
-from kd_monai.data.layouts.brats_folder import patient_of
-from kd_monai.data.layouts.datalist_json import find_datalist_json
-from kd_monai.data.layouts.modality_names import canonical_modality
+from kd_monai.data.entries import EXTENSIONS, DataSource, Entry, read_json, strip_extension
+from kd_monai.data.layouts.brats_folder import canonical_modality, patient_of
+from kd_monai.data.layouts.datalist_json import read_datalist_json
+from kd_monai.errors import UserError
 
 MSD_CHANNELS = ("flair", "t1", "t1ce", "t2")
 
@@ -24,22 +22,22 @@ def _channels(description: dict[str, Any], path: Path) -> dict[str, int]:
     for number, name in names.items():
         modality = canonical_modality(str(name))
         if modality in channels:
-            raise DataError(f"{path}: two channels are called {modality}: {names}. Name each modality once.")
+            raise UserError(f"{path}: two channels are called {modality}: {names}. Name each modality once.")
         if modality:
             channels[modality] = int(number)
     if not channels:
-        raise DataError(
+        raise UserError(
             f"{path}: its channels must be called T1, T1ce, T2, FLAIR (or T1w, T1Gd, T2w; or t1n, t1c, t2w, t2f): "
             f"got {names}. Correct them."
         )
     return channels
 
 
-def _find_msd(root: Path, items: list[Any], channels: dict[str, int]) -> Found:
-    found = Found("msd", convention="msd")
+def _read_msd(root: Path, items: list[Any], channels: dict[str, int]) -> DataSource:
+    source = DataSource("msd", convention="msd")
     for number, item in enumerate(items):
         if not isinstance(item, dict) or not {"image", "label"} <= item.keys():
-            found.problems.append(
+            source.problems.append(
                 f"{root / 'dataset.json'}: training item {number} needs 'image' and 'label': got {item}."
             )
             continue
@@ -47,12 +45,12 @@ def _find_msd(root: Path, items: list[Any], channels: dict[str, int]) -> Found:
         entry = Entry(subject=subject, patient=subject, grade=None, channels=dict(channels))
         entry["image"] = {modality: str(root / item["image"]) for modality in channels}
         entry["label"] = str(root / item["label"])
-        found.entries.append(entry)
-    return found
+        source.entries.append(entry)
+    return source
 
 
-def _find_nnunet(root: Path, channels: dict[str, int]) -> Found:
-    found = Found("nnunet")
+def _read_nnunet(root: Path, channels: dict[str, int]) -> DataSource:
+    source = DataSource("nnunet")
     modality_of = {number: modality for modality, number in channels.items()}
     files: dict[str, dict[str, list[Path]]] = {}
     for path in sorted((root / "imagesTr").iterdir()):
@@ -67,37 +65,37 @@ def _find_nnunet(root: Path, channels: dict[str, int]) -> Found:
         candidates = [root / "labelsTr" / f"{subject}{extension}" for extension in EXTENSIONS]
         labels = [path for path in candidates if path.is_file()]
         for kind, paths in (images | ({"label": labels} if labels else {})).items():
-            claim(found, entry, kind, paths)
-        found.entries.append(entry)
-    return found
+            source.add_file(entry, kind, paths)
+        source.entries.append(entry)
+    return source
 
 
-def find_dataset_json(path: Path) -> Found:
+def read_dataset_json(path: Path) -> DataSource:
     """Entries of the folder around an MSD or nnU-Net ``dataset.json``.
 
     Raises:
-        DataError: the file is not JSON, or names no channel that is a BraTS modality.
+        UserError: the file is not JSON, or names no channel that is a BraTS modality.
     """
     root, description = path.parent, read_json(path)
     if not isinstance(description, dict):
-        raise DataError(f"{path} must hold a JSON object; it holds a {type(description).__name__}. Correct the file.")
+        raise UserError(f"{path} must hold a JSON object; it holds a {type(description).__name__}. Correct the file.")
     items = description.get("training")
     if isinstance(items, list) and any(
         isinstance(item, dict) and not isinstance(item.get("image"), str) for item in items
     ):
-        return find_datalist_json(path)  # MONAI's kind of list under the same file name
+        return read_datalist_json(path)  # MONAI's kind of list under the same file name
     channels = _channels(description, path)
     numbered = any((root / "imagesTr").glob("*_0000.*"))
     if not numbered and items:
-        found = _find_msd(root, items, channels)
+        source = _read_msd(root, items, channels)
     elif (root / "imagesTr").is_dir():
-        found = _find_nnunet(root, channels)
+        source = _read_nnunet(root, channels)
     else:
-        found = Found("nnunet")
-    found.hint = f"dataset.json says labels = {json.dumps(description.get('labels'))}"
-    if not found.entries:
-        found.problems.append(
+        source = DataSource("nnunet")
+    source.hint = f"dataset.json says labels = {json.dumps(description.get('labels'))}"
+    if not source.entries:
+        source.problems.append(
             f"{path} describes no subject: expected a list 'training' with 4-D images (MSD Task01) or files "
             f"{root / 'imagesTr'}/<case>_0000.nii.gz (nnU-Net)."
         )
-    return found
+    return source

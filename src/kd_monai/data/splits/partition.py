@@ -1,14 +1,15 @@
 """Who is trained on, validated on and tested on."""
 
 import logging
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kd_monai.data.entries import Entry
-from kd_monai.data.errors import DataError
-from kd_monai.data.splits.split import Split, Strata, draw_val, make_folds, stratified_order
-from kd_monai.data.splits.split_file import fold_problems, read_split
+from kd_monai.data.entries import Entry, data_error
+from kd_monai.data.splits.split_file import Split, fold_problems, read_split
+from kd_monai.data.splits.stratified import Strata, draw_val, make_folds, stratified_order
+from kd_monai.errors import UserError
 
 logger = logging.getLogger(__name__)
 
@@ -41,26 +42,6 @@ class Cohort:
         return [subject for patient in patients for subject in self.subjects_of[patient]]
 
 
-def given_folds(entries: Iterable[Entry], cohort: Cohort) -> list[list[str]] | None:
-    """Folds that a datalist JSON gives with ``fold``, or None if it gives none.
-
-    Raises:
-        DataError: a patient in two of them, or one fold only.
-    """
-    fold_of = {entry["subject"]: entry.get("fold") for entry in entries}
-    numbers = sorted({k for k in fold_of.values() if k is not None})
-    if not numbers:
-        return None
-    folds = [sorted(name for name, k in fold_of.items() if k == number) for number in numbers]
-    problems = fold_problems(folds, cohort.patient_of, "the datalist JSON")
-    if len(folds) < 2:
-        problems.append(f"the datalist JSON must give two folds at least: got {numbers}. Correct or remove 'fold'.")
-    if problems:
-        raise DataError(problems)
-    logger.info("The folds are those of the datalist JSON, %d of them", len(folds))
-    return folds
-
-
 def make_split(
     entries: Iterable[Entry],
     cohort: Cohort,
@@ -72,12 +53,12 @@ def make_split(
     """Split of all folds: from the file if there is one, else the datalist's, else a new one; ``val`` is completed.
 
     Raises:
-        DataError: a given split that does not fit, or one that cannot be made.
+        UserError: a split file that does not fit, or a split that cannot be made.
     """
     if split_file is not None:
         split = read_split(split_file, cohort.patient_of)
     else:
-        dealt = given_folds(entries, cohort)
+        dealt = folds_of_datalist(entries, cohort)
         if dealt is None:
             dealt = [sorted(cohort.subjects(patients)) for patients in make_folds(cohort.strata, folds, seed)]
         split = Split(folds=dealt, val={})
@@ -100,11 +81,11 @@ def choose_subjects(
     ``n_subjects`` of the training subjects are the beginning of one seeded, stratified order: 4 are among 8.
 
     Raises:
-        DataError: no such fold, ``n_subjects`` out of range, or nobody left to train or validate on.
+        UserError: no such fold, ``n_subjects`` out of range, or nobody left to train or validate on.
     """
     choices = [*map(str, range(len(split["folds"]))), "all"]
     if str(fold) not in choices:
-        raise DataError(f"FOLD must be one of {', '.join(choices)}: got {fold!r}. Correct FOLD, or FOLDS.")
+        raise UserError(f"FOLD must be one of {', '.join(choices)}: got {fold!r}. Correct FOLD, or FOLDS.")
     val = split["val"][str(fold)]
     train = {name for names in split["folds"] for name in names}
     test: list[str] = []
@@ -115,13 +96,71 @@ def choose_subjects(
     order = stratified_order(cohort.strata, "train", seed, str(fold))
     chosen = [name for name in cohort.subjects(order) if name in train]
     if not chosen or not val:
-        raise DataError(
+        raise UserError(
             f"fold {fold} leaves {len(chosen)} subjects to train on and {len(val)} to validate on; both need at least "
             "one. Add subjects, or correct FOLDS or the split file."
         )
     if n_subjects is not None and not (isinstance(n_subjects, int) and 1 <= n_subjects <= len(chosen)):
-        raise DataError(
+        raise UserError(
             f"N_SUBJECTS must be from 1 to {len(chosen)}, the training subjects of fold {fold}: got {n_subjects!r}. "
             "Correct N_SUBJECTS."
         )
     return sorted(chosen[:n_subjects]), sorted(val), sorted(test)
+
+
+def inner_fold_patients(chosen: Sequence[str], cohort: Cohort, inner_fold: str, seed: int, fold: int | str) -> set[str]:
+    """Patients of an inner fold: a cross-fitted teacher leaves them out.
+
+    The inner folds are made as the outer ones are, by patient, stratified and seeded, of the training part alone: no
+    test subject is in them.
+
+    Args:
+        chosen: the training subjects.
+        cohort: patients and strata.
+        inner_fold: which one, ``"0/3"``.
+        seed: of the split.
+        fold: the test fold whose training part it is.
+
+    Raises:
+        UserError: no such inner fold, or fewer patients than inner folds.
+    """
+    number, folds = parse_inner_fold(inner_fold)
+    strata = {patient: cohort.strata[patient] for patient in {cohort.patient_of[name] for name in chosen}}
+    return set(make_folds(strata, folds, ("inner", seed, str(fold)), "inner_folds", "training patients")[number])
+
+
+def parse_inner_fold(text: str) -> tuple[int, int]:
+    """``"0/3"`` as 0 and 3: the first of three.
+
+    Raises:
+        UserError: it is not written so, or there is no such fold.
+
+    >>> parse_inner_fold("2/3")
+    (2, 3)
+    """
+    match = re.fullmatch(r"(\d+)/(\d+)", str(text))
+    if not match or not int(match[1]) < int(match[2]):
+        raise UserError(
+            f"inner_fold must be <fold>/<number of inner folds>, 0/3, 1/3 or 2/3 of three: got {text!r}. Correct it."
+        )
+    return int(match[1]), int(match[2])
+
+
+def folds_of_datalist(entries: Iterable[Entry], cohort: Cohort) -> list[list[str]] | None:
+    """Folds that a datalist JSON gives with ``fold``, or None if it gives none.
+
+    Raises:
+        UserError: a patient in two of them, or one fold only.
+    """
+    fold_of = {entry["subject"]: entry.get("fold") for entry in entries}
+    numbers = sorted({k for k in fold_of.values() if k is not None})
+    if not numbers:
+        return None
+    folds = [sorted(name for name, k in fold_of.items() if k == number) for number in numbers]
+    problems = fold_problems(folds, cohort.patient_of, "the datalist JSON")
+    if len(folds) < 2:
+        problems.append(f"the datalist JSON must give two folds at least: got {numbers}. Correct or remove 'fold'.")
+    if problems:
+        raise data_error(problems)
+    logger.info("The folds are those of the datalist JSON, %d of them", len(folds))
+    return folds

@@ -1,16 +1,42 @@
-"""A split given by a file or by the data set itself."""
+"""A split of all folds, and reading one from a file."""
 
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
-from kd_monai.data.errors import DataError
-from kd_monai.data.json_file import read_json
-from kd_monai.data.splits.split import Split
+from kd_monai.data.entries import data_error, read_json
+from kd_monai.errors import UserError
 
 logger = logging.getLogger(__name__)
+
+
+class Split(TypedDict):
+    """Subjects of every fold, which are the test set of its run, and validation subjects by fold and for "all"."""
+
+    folds: list[list[str]]
+    val: dict[str, list[str]]
+
+
+def read_split(path: str | Path, patients: Mapping[str, str]) -> Split:
+    """Split from a file that a run has written, with or without ``val``, or from nnU-Net's ``splits_final.json``.
+
+    Raises:
+        UserError: another kind of file, or a split that does not fit the data set.
+    """
+    path = Path(path)
+    split = _as_split(read_json(path), path)
+    problems = fold_problems(split["folds"], patients, str(path)) + _val_problems(split, patients, str(path))
+    if problems:
+        raise data_error(problems)
+    unused = sorted(set(patients) - {name for names in split["folds"] for name in names})
+    if unused:
+        shown = ", ".join(unused[:10])
+        logger.warning("%d subjects stand in no fold of %s and are not used: %s", len(unused), path, shown)
+    return Split(
+        folds=[sorted(names) for names in split["folds"]], val={k: sorted(names) for k, names in split["val"].items()}
+    )
 
 
 def fold_problems(folds: Sequence[Sequence[str]], patients: Mapping[str, str], source: str) -> list[str]:
@@ -64,29 +90,9 @@ def _as_split(content: Any, path: Path) -> Split:
         content = {"folds": [item["val"] for item in content]}
     folds = content.get("folds") if isinstance(content, dict) else None
     if not isinstance(folds, list) or len(folds) < 2 or not all(isinstance(names, list) for names in folds):
-        raise DataError(f"{path} must hold {{'folds': [[subject, ...], ...]}}, two folds at least. Correct the file.")
+        raise UserError(f"{path} must hold {{'folds': [[subject, ...], ...]}}, two folds at least. Correct the file.")
     val = content.get("val", {})
     known = {*map(str, range(len(folds))), "all"}
     if not isinstance(val, dict) or not set(val) <= known:
-        raise DataError(f"{path}: 'val' must map fold numbers, or 'all', to lists of subjects. Correct the file.")
+        raise UserError(f"{path}: 'val' must map fold numbers, or 'all', to lists of subjects. Correct the file.")
     return Split(folds=[list(map(str, names)) for names in folds], val={k: list(map(str, val[k])) for k in val})
-
-
-def read_split(path: str | Path, patients: Mapping[str, str]) -> Split:
-    """Split from a file that a run has written, with or without ``val``, or from nnU-Net's ``splits_final.json``.
-
-    Raises:
-        DataError: another kind of file, or a split that does not fit the data set.
-    """
-    path = Path(path)
-    split = _as_split(read_json(path), path)
-    problems = fold_problems(split["folds"], patients, str(path)) + _val_problems(split, patients, str(path))
-    if problems:
-        raise DataError(problems)
-    unused = sorted(set(patients) - {name for names in split["folds"] for name in names})
-    if unused:
-        shown = ", ".join(unused[:10])
-        logger.warning("%d subjects stand in no fold of %s and are not used: %s", len(unused), path, shown)
-    return Split(
-        folds=[sorted(names) for names in split["folds"]], val={k: sorted(names) for k, names in split["val"].items()}
-    )

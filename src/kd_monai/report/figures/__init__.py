@@ -1,4 +1,7 @@
-"""The figures of a report."""
+"""The figures of a report: a class each, with what it shows (`data`) and how (`draw`).
+
+They draw data frames and never read a run. `draw_figures` writes all that a report has data for.
+"""
 
 from __future__ import annotations
 
@@ -7,68 +10,102 @@ from pathlib import Path
 
 import pandas as pd
 
-from kd_monai.report.arms import names_over_numbers
-from kd_monai.report.comparable import Group
-from kd_monai.report.facts import report_heading, short_facts
+from kd_monai.report.arms import arms_of, names_over_numbers
+from kd_monai.report.comparable import ComparableRuns, digest
 from kd_monai.report.figures.canvas import save
-from kd_monai.report.figures.curves import curves_figure
-from kd_monai.report.figures.dice import dice_figure
-from kd_monai.report.figures.efficiency import efficiency_figure
-from kd_monai.report.figures.forest import forest_figure
-from kd_monai.report.figures.gain import gain_figure
+from kd_monai.report.figures.curves import Curves
+from kd_monai.report.figures.dice import DicePlot
+from kd_monai.report.figures.efficiency import LabelEfficiency
+from kd_monai.report.figures.forest import ForestPlot
+from kd_monai.report.figures.gain import Gain
+from kd_monai.report.findings import heading, short_facts
 from kd_monai.report.label_efficiency import family_of
-from kd_monai.report.setting import digest
+from kd_monai.runs.read import run_curve
 
 __all__ = ["draw_figures"]
 
+Drawable = ForestPlot | DicePlot | Curves | Gain | LabelEfficiency
+
 
 def draw_figures(
-    groups: Sequence[Group], by_group: Sequence[pd.DataFrame], efficiency: pd.DataFrame, folder: Path
+    comparables: Sequence[ComparableRuns], rows: Sequence[pd.DataFrame], efficiency: pd.DataFrame, folder: Path
 ) -> list[Path]:
-    """Write what can be drawn of these groups, in place of an earlier report's figures.
+    """Write what can be drawn, in place of the figures of an earlier report.
 
     Args:
-        groups: of a report.
-        by_group: the rows of each, as `report_rows` gives them.
-        efficiency: as `label_efficiency` gives it.
+        comparables: of a report.
+        rows: of each, see `report_rows`.
+        efficiency: see `label_efficiency`.
         folder: where the files go.
 
     Returns:
-        The files: of each group ``forest``, ``dice`` and ``curves``; of groups that differ in the number of training
-        subjects ``gain`` and ``label_efficiency``. Names of several of a kind end in what tells them apart.
+        The files: ``forest``, ``dice`` and ``curves`` of comparable runs, ``gain`` and ``label_efficiency`` of a
+        family. Names of several of a kind end in what tells them apart.
     """
     for old in folder.glob("*.png"):
         old.unlink()
-    drawn = []
-    for group, rows in zip(groups, by_group, strict=True):
-        n = f"-n{group.facts['n_subjects']}" if group.facts["n_subjects"] is not None else ""
-        suffix = f"-{group.facts['recipe']}{n}-{digest(group.facts)[:6]}" if len(groups) > 1 else ""
-        caption = f"{report_heading(group)}; {short_facts([group])}"
-        for name, figure in (
-            ("forest", forest_figure(rows, caption)),
-            ("dice", dice_figure(group, caption)),
-            ("curves", curves_figure(group, caption)),
-        ):
-            drawn += [save(figure, folder / f"{name}{suffix}.png")] if figure else []
-    families = [family_of(group) for group in groups]
+    files = []
+    frames: dict[Drawable, pd.DataFrame]
+    for comparable, own in zip(comparables, rows, strict=True):
+        n = f"-n{comparable.facts['n_subjects']}" if comparable.facts["n_subjects"] is not None else ""
+        suffix = f"-{comparable.facts['recipe']}{n}-{digest(comparable.facts)[:6]}" if len(comparables) > 1 else ""
+        caption = f"{heading(comparable)}; {short_facts([comparable])}"
+        frames = {ForestPlot(): own, DicePlot(): cases_of(comparable), Curves(): curves_of(comparable)}
+        files += _draw(frames, caption, folder, suffix)
+    families = [family_of(comparable) for comparable in comparables]
     tried = list(dict.fromkeys(efficiency.family))
     for family in tried:
         members = [i for i, name in enumerate(families) if name == family]
-        caption = f"Recipe {groups[members[0]].facts['recipe']}; {short_facts([groups[i] for i in members])}"
-        suffix = f"-{family[:4]}" if len(tried) > 1 else ""
-        names = names_over_numbers([groups[i] for i in members])
-        rows = pd.concat([_renamed(by_group[i], groups[i], names) for i in members], ignore_index=True)
-        own = efficiency[efficiency.family == family]
-        for name, figure in (
-            ("gain", gain_figure(rows, caption)),
-            ("label_efficiency", efficiency_figure(own, caption)),
-        ):
-            drawn += [save(figure, folder / f"{name}{suffix}.png")] if figure else []
-    return drawn
+        of_family = [comparables[i] for i in members]
+        caption = f"Recipe {of_family[0].facts['recipe']}; {short_facts(of_family)}"
+        names = names_over_numbers(of_family)
+        renamed = pd.concat([_renamed(rows[i], comparables[i], names) for i in members], ignore_index=True)
+        frames = {Gain(): renamed, LabelEfficiency(): efficiency[efficiency.family == family]}
+        files += _draw(frames, caption, folder, f"-{family[:4]}" if len(tried) > 1 else "")
+    return files
 
 
-def _renamed(rows: pd.DataFrame, group: Group, names: Mapping[tuple[int | None, str, str], list[str]]) -> pd.DataFrame:
-    """A group's rows under the names that its arms have in the whole family."""
-    places = zip(rows.over.str.split().str[0], rows.arm, strict=True)
-    arms = [names.get((group.facts["n_subjects"], modality, arm), [arm]) for modality, arm in places]
+def cases_of(comparable: ComparableRuns) -> pd.DataFrame:
+    """A row per arm, modality, region and test subject: its Dice."""
+    parts = [
+        pd.DataFrame({"dice": arm.pooled.values("dice", region).to_numpy()}).assign(
+            arm=arm.name, role=arm.role, modality=arm.modality, region=region
+        )
+        for arm in arms_of(comparable)
+        for region in DicePlot.REGIONS
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def curves_of(comparable: ComparableRuns) -> pd.DataFrame:
+    """A row per arm, modality, run and epoch: mean Dice on the validation part."""
+    parts = []
+    for arm in arms_of(comparable):
+        for i, run in enumerate(arm.pooled.runs):
+            curve = run_curve(run.folder)
+            part = pd.DataFrame({"epoch": curve.index, "dice": curve.to_numpy()})
+            parts.append(part.assign(arm=arm.name, role=arm.role, modality=arm.modality, run=i))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _draw(
+    frames: Mapping[Drawable, pd.DataFrame],
+    caption: str,
+    folder: Path,
+    suffix: str,
+) -> list[Path]:
+    files = []
+    for figure, frame in frames.items():
+        data = figure.data(frame)
+        if len(data):
+            files.append(save(figure.draw(data, caption), folder / f"{figure.NAME}{suffix}.png"))
+    return files
+
+
+def _renamed(
+    rows: pd.DataFrame, comparable: ComparableRuns, names: Mapping[tuple[int | None, str, str], list[str]]
+) -> pd.DataFrame:
+    """Rows under the names that their arms have in the whole family."""
+    keys = zip(rows.over.str.split().str[0], rows.arm, strict=True)
+    arms = [names.get((comparable.facts["n_subjects"], modality, arm), [arm]) for modality, arm in keys]
     return rows.assign(arm=pd.Series(arms, index=rows.index)).explode("arm", ignore_index=True)

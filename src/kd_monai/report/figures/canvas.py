@@ -1,8 +1,9 @@
-"""Paper and colours of every figure."""
+"""Paper, panels and colours of every figure."""
 
 from __future__ import annotations
 
 import io
+import math
 import textwrap
 from collections.abc import Sequence
 from itertools import cycle
@@ -14,40 +15,64 @@ from matplotlib.figure import Figure
 from kd_monai.atomic import write_bytes
 from kd_monai.report.rows import ALL
 
-# Okabe and Ito's, which the colour-blind can tell apart
+# Okabe and Ito's colours, which the colour-blind can tell apart
 BLUE, ORANGE, GREEN, GREY, BLACK = "#0072B2", "#D55E00", "#009E73", "#808080", "#000000"
 _LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _MARKERS = "osD^vP"
+_WIDTH = 8.0  # inches; a page shows them nearly in full size
 TITLES = {ALL: "all modalities", "t1": "T1", "t1ce": "T1ce", "t2": "T2", "flair": "FLAIR"}
 
 
-def panels(rows: int, columns: int, width: float, height: float, share: str = "") -> tuple[Figure, list[list[Axes]]]:
-    """A figure of `rows` x `columns` panels of this many inches each."""
-    figure = Figure(figsize=(max(columns * width, 6.4), rows * height + 1.1), layout="constrained", dpi=150)
-    axes = figure.subplots(rows, columns, squeeze=False, sharex="x" in share, sharey="y" in share)
-    for axis in axes.flat:
+def panels(
+    n: int, height: float, share: str = "", columns: int = 3, ratios: Sequence[float] | None = None
+) -> tuple[Figure, list[Axes]]:
+    """A figure of page width with `n` panels, at most `columns` in a row.
+
+    Args:
+        n: number of panels.
+        height: of a row, inches.
+        share: ``x``, ``y`` or ``xy``: axes that all panels share.
+        columns: of panels.
+        ratios: height of each row, in units of `height`.
+    """
+    columns = min(n, columns)
+    rows = math.ceil(n / columns)
+    ratios = ratios or [1.0] * rows
+    figure = Figure(figsize=(_WIDTH, sum(ratios) * height + 1.3), layout="constrained", dpi=150)
+    grid = figure.subplots(
+        rows, columns, squeeze=False, sharex="x" in share, sharey="y" in share, height_ratios=list(ratios)
+    )
+    axes = list(grid.flat)
+    for axis in axes[n:]:
+        axis.set_axis_off()
+    for axis in axes[:n]:
         axis.spines[["top", "right"]].set_visible(False)
         axis.grid(axis="x" if "y" in share else "both", color="0.9", linewidth=0.8)
         axis.set_axisbelow(True)
-    return figure, [list(row) for row in axes]
+        axis.tick_params(labelsize=9, labelbottom=True)
+    return figure, axes[:n]
 
 
-def title(figure: Figure, text: str, caption: str) -> None:
-    """What is shown above, and what it was measured on below."""
-    characters = int(figure.get_figwidth() * 13)
-    figure.suptitle(textwrap.fill(text, int(characters * 0.75)), fontsize=12)
-    figure.supxlabel(textwrap.fill(caption, characters), fontsize=8, color="0.3")
-
-
-def legend(figure: Figure) -> None:
-    """The labelled lines of all panels, each name once, beside the last panel."""
+def describe(figure: Figure, title: str, caption: str) -> None:
+    """The title above; below, the caption and the labelled lines of all panels, each name once."""
+    figure.suptitle(textwrap.fill(title, 75), fontsize=12)
+    caption = textwrap.fill(caption, 115)
     lines = {name: line for axis in figure.axes for line, name in zip(*axis.get_legend_handles_labels(), strict=True)}
+    if not lines:
+        figure.supxlabel(caption, fontsize=8, color="0.3")
+        return
     names = [shortened(name) for name in lines]
-    figure.legend(lines.values(), names, loc="outside right center", fontsize=8, frameon=False)
+    columns = max(1, min(len(names), 110 // (max(map(len, names)) + 8)))
+    # a legend of its own place would overlap the caption
+    legend = figure.legend(
+        lines.values(), names, loc="outside lower center", ncols=columns, fontsize=8, frameon=False, title=caption
+    )
+    legend.get_title().set(fontsize=8, color="0.3")
+    legend.set_alignment("center")
 
 
 def line_styles(names: Sequence[str]) -> dict[str, tuple[str, str, str]]:
-    """Colour, marker and dashes of each name; they repeat together after 36 names."""
+    """Colour, marker and dashes of each name; together they repeat after 36 names."""
     dashes = [("-", "--", ":", "-.")[i // len(_LINES) % 4] for i in range(len(names))]
     shapes = [_MARKERS[(i + i // len(_LINES)) % len(_MARKERS)] for i in range(len(names))]
     return dict(zip(names, zip(cycle(_LINES), shapes, dashes, strict=False), strict=False))

@@ -2,51 +2,55 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 
-from kd_monai.metrics import case_values, mean_interval
-from kd_monai.report.arms import arms_of
-from kd_monai.report.comparable import Group
-from kd_monai.report.figures.canvas import BLACK, BLUE, GREEN, TITLES, panels, shortened, title
-
-_REGIONS = {"TC": "TC", "WT": "WT", "ET_present": "ET, where there is some"}
-_COLOURS = {"teacher": GREEN, "baseline": BLACK, "student": BLUE}
+from kd_monai.metrics import mean_interval
+from kd_monai.report.figures.canvas import BLACK, BLUE, GREEN, TITLES, describe, panels, shortened
 
 
-def dice_figure(group: Group, caption: str) -> Figure | None:
-    """Rows of panels for modalities, columns for regions: the subjects, their mean and its interval.
+class DicePlot:
+    """Rows of panels for modalities, columns for regions: the subjects, their mean and its interval."""
 
-    Args:
-        group: whose runs are shown.
-        caption: what they were measured on.
-    """
-    arms = arms_of(group)
-    modalities = list(dict.fromkeys(arm.modality for arm in arms))
-    most = max(sum(arm.modality == modality for arm in arms) for modality in modalities)
-    figure, axes = panels(len(modalities), len(_REGIONS), 3.3, 0.3 * most + 0.75, share="x")
-    for line, modality in zip(axes, modalities, strict=True):
-        own = [arm for arm in arms if arm.modality == modality]
-        for axis, (region, named) in zip(line, _REGIONS.items(), strict=True):
-            for place, arm in enumerate(own):
-                values = 100 * case_values(arm.pool.cases, "dice", region).dropna().to_numpy()
+    NAME = "dice"
+    REGIONS: ClassVar = {"TC": "TC", "WT": "WT", "ET_present": "ET (if present)"}
+    _COLOURS: ClassVar = {"teacher": GREEN, "baseline": BLACK, "student": BLUE}
+
+    def data(self, cases: pd.DataFrame) -> pd.DataFrame:
+        """Dice in % of each subject that has the region, see `cases_of`."""
+        return cases.assign(dice=100 * cases.dice).dropna(subset="dice")
+
+    def draw(self, data: pd.DataFrame, caption: str) -> Figure:
+        """Draw it."""
+        modalities = list(dict.fromkeys(data.modality))
+        heights = [0.24 * len(set(data[data.modality == modality].arm)) + 0.85 for modality in modalities]
+        figure, axes = panels(len(modalities) * 3, 1, share="x", ratios=heights)
+        places = [(modality, region) for modality in modalities for region in self.REGIONS]
+        for i, (axis, (modality, region)) in enumerate(zip(axes, places, strict=True)):
+            of_modality = data[data.modality == modality]
+            arms = list(dict.fromkeys(of_modality.arm))
+            for (arm, role), own in of_modality[of_modality.region == region].groupby(["arm", "role"], sort=False):
+                row, colour = arms.index(arm), self._COLOURS[str(role)]
                 # above and below the line in turn: subjects of equal Dice stay apart
-                beside = place + 0.12 * np.resize([-1, 0, 1], len(values))
-                axis.plot(values, beside, ".", color=_COLOURS[arm.role], alpha=0.25, markersize=4)
-                mean = mean_interval(values)
-                axis.plot([mean.low, mean.high], [place, place], color=_COLOURS[arm.role], linewidth=2)
-                axis.plot(mean.estimate, place, "D", color=_COLOURS[arm.role], markersize=5)
+                offsets = row + 0.12 * np.resize([-1, 0, 1], len(own))
+                axis.plot(own.dice, offsets, ".", color=colour, alpha=0.25, markersize=6, markeredgewidth=0)
+                mean = mean_interval(own.dice)
+                axis.plot([mean.low, mean.high], [row, row], color=colour, linewidth=2)
+                axis.plot(mean.estimate, row, "D", color=colour, markersize=4)
             axis.set_xlim(-2, 102)
-            axis.set_ylim(len(own) - 0.5, -0.5)
-            axis.set_yticks(range(len(own)), [shortened(arm.name) for arm in own] if axis is line[0] else [])
-            axis.set_title(f"{TITLES.get(modality, modality)}: {named}", fontsize=10)
-            axis.tick_params(labelsize=9)
-    for axis in axes[-1]:
-        axis.set_xlabel("Dice in %", fontsize=9)
-    title(
-        figure,
-        "Dice per region and modality",
-        f"{caption}. Dots: subjects, seeds averaged; diamond and line: mean and 95 % bootstrap interval. Green "
-        "teacher, black baseline, blue students. Unpaired: differences are in the forest plot.",
-    )
-    return figure
+            axis.set_ylim(len(arms) - 0.5, -0.5)
+            axis.set_yticks(range(len(arms)), [shortened(arm, 22) for arm in arms] if i % 3 == 0 else [])
+            axis.set_title(f"{TITLES.get(modality, modality)}: {self.REGIONS[region]}", fontsize=10)
+            axis.tick_params(labelsize=8)
+            if modality == modalities[-1]:
+                axis.set_xlabel("Dice in %", fontsize=9)
+        describe(
+            figure,
+            "Dice per region and modality",
+            f"{caption}. Dots: subjects, seeds averaged. Diamond and line: mean and 95 % bootstrap interval. Green: "
+            "teacher; black: baseline; blue: students. The forest plot has the paired differences.",
+        )
+        return figure

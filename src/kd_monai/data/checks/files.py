@@ -1,0 +1,199 @@
+"""Reading every voxel of a data set's files before a run starts, and what is wrong with them."""
+
+import logging
+import os
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from kd_monai.data.checks.memo import key_of, recall
+from kd_monai.data.checks.memo import remember as note
+from kd_monai.data.entries import Entry
+from kd_monai.data.reader import UnreadableError, read_volume
+
+TOLERANCE_MM = 0.1
+"""Two grids are one when none of their corners lie further apart than this."""
+
+Job = tuple[str, tuple[int, ...] | None]
+"""A path with the channels to read: ``()`` for a 3-D image, None for a label."""
+
+logger = logging.getLogger(__name__)
+
+
+class FileFacts(NamedTuple):
+    """Grid of a file, and the values that occur in it if it is a label."""
+
+    shape: tuple[int, ...]
+    affine: tuple[float, ...]
+    """The first three rows of the affine, flattened."""
+    values: tuple[int, ...] = ()
+
+
+def check_files(
+    entries: Sequence[Entry], modalities: Sequence[str], remember: Path | None = None
+) -> tuple[dict[str, tuple[int, ...]], list[str]]:
+    """Label values by subject, and what is wrong with labels and with the images of ``modalities``.
+
+    Files that do not exist are left out: `read_source` names them. Label values are not compared with a convention.
+
+    Args:
+        entries: of one data set.
+        modalities: images to read; the labels are read in any case.
+        remember: JSON file that notes files that passed: none is read again until it changes.
+    """
+    jobs = {entry["subject"]: jobs_of(entry, modalities) for entry in entries}
+    facts = inspect_files([job for by_kind in jobs.values() for job in by_kind.values()], remember)
+    values: dict[str, tuple[int, ...]] = {}
+    problems: list[str] = []
+    for subject, by_kind in jobs.items():
+        sound: dict[str, tuple[str, FileFacts]] = {}
+        for kind, job in by_kind.items():
+            outcome = facts[job]
+            if isinstance(outcome, str):
+                problems.append(f"subject {subject}: the file {job[0]} {outcome}.")
+            else:
+                sound[kind] = (job[0], outcome)
+        if sound:
+            problems += grid_problems(subject, sound)
+        if "label" in sound:
+            values[subject] = sound["label"][1].values
+    return values, list(dict.fromkeys(problems))
+
+
+def grid_problems(subject: str, files: dict[str, tuple[str, FileFacts]]) -> list[str]:
+    """Complaints on files of one subject that do not share one grid; ``files`` are (path, facts) by kind."""
+    if len({facts.shape for _, facts in files.values()}) > 1:
+        listed = "; ".join(f"{kind} {facts.shape} in {path}" for kind, (path, facts) in files.items())
+        return [f"subject {subject}: all its files must have one shape, but got {listed}. Resample them to one grid."]
+    problems = []
+    (first, (first_path, reference)), *others = files.items()
+    for kind, (path, facts) in others:
+        distance = _corner_distance_mm(reference, facts)
+        if distance > TOLERANCE_MM:
+            problems.append(
+                f"subject {subject}: all its files must have one affine, but the corners of {kind} ({path}) lie up to "
+                f"{distance:.3g} mm from those of {first} ({first_path}). Resample to one grid or repair the header."
+            )
+    return problems
+
+
+def _corner_distance_mm(one: FileFacts, other: FileFacts) -> float:
+    """Largest distance between the corresponding corners of two grids of one shape, in mm."""
+    corners = np.array(np.meshgrid(*[(0, side - 1) for side in one.shape])).reshape(3, -1)
+    difference = np.reshape(one.affine, (3, 4)) - np.reshape(other.affine, (3, 4))
+    return float(np.linalg.norm(difference @ np.vstack([corners, np.ones(corners.shape[1])]), axis=0).max())
+
+
+# --- many files at once, and none again while it stays the same ---
+
+
+def jobs_of(entry: Entry, modalities: Iterable[str]) -> dict[str, Job]:
+    """Job by modality, and that of the ``"label"``; modalities of one 4-D file share theirs. Files that exist only."""
+    images = {modality: entry["image"][modality] for modality in modalities if modality in entry["image"]}
+    channels: dict[str, list[int]] = {}
+    for modality, path in images.items():
+        channels.setdefault(path, []).extend([entry["channels"][modality]] if "channels" in entry else [])
+    jobs: dict[str, Job] = {modality: (path, tuple(sorted(channels[path]))) for modality, path in images.items()}
+    if "label" in entry:
+        jobs["label"] = (entry["label"], None)
+    return {kind: job for kind, job in jobs.items() if os.path.exists(job[0])}
+
+
+def inspect_files(jobs: Iterable[Job], remember: Path | None = None) -> dict[Job, FileFacts | str]:
+    """Facts, or what is wrong, of each file, read by as many threads as there are processors.
+
+    A file that passed is noted in the JSON file ``remember`` and not read again while path, size and time of
+    modification stay the same.
+    """
+    keys = {job: _key(job) for job in sorted(set(jobs), key=str)}
+    known = _known_facts(remember)
+    result: dict[Job, FileFacts | str] = {job: known[key] for job, key in keys.items() if key in known}
+    new = [job for job in keys if job not in result]
+    if new:
+        logger.info("Checking every voxel of %d files", len(new))
+        with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+            result.update(zip(new, pool.map(_inspect, new), strict=True))
+        note(remember, "facts", {keys[job]: facts for job in new if isinstance(facts := result[job], FileFacts)})
+    return result
+
+
+def _key(job: Job) -> str:
+    path, channels = job
+    return f"{key_of(path)}|{'label' if channels is None else channels}"
+
+
+def _known_facts(remember: Path | None) -> dict[str, FileFacts]:
+    try:
+        return {key: FileFacts(*(tuple(part) for part in parts)) for key, parts in recall(remember, "facts").items()}
+    except TypeError:
+        logger.warning("%s does not hold the facts of checked files; all are checked again", remember)
+        return {}
+
+
+def _inspect(job: Job) -> FileFacts | str:
+    path, channels = job
+    try:
+        return inspect_label(path) if channels is None else inspect_image(path, channels)
+    except UnreadableError as error:
+        return str(error)
+
+
+# --- one file ---
+
+
+def inspect_image(path: str | Path, channels: Sequence[int] = ()) -> FileFacts:
+    """Facts of a 3-D image, or of these channels of a 4-D one.
+
+    Raises:
+        UnreadableError: unreadable, not 3-D (4-D), NaN or infinite voxels, or all voxels zero.
+    """
+    voxels, affine = _read(path, (4,) if channels else (3,))
+    if channels and max(channels) >= voxels.shape[3]:
+        raise UnreadableError(f"has {voxels.shape[3]} channels, but channel {max(channels)} is read (counted from 0)")
+    for volume in [voxels[..., channel] for channel in channels] or [voxels]:
+        # a sum is finite where all its terms are, and costs a third of testing each
+        if np.issubdtype(volume.dtype, np.floating) and not np.isfinite(volume.sum(dtype=np.float64)):
+            bad = int(volume.size - np.isfinite(volume).sum())
+            if bad:
+                raise UnreadableError(f"has {bad} NaN or infinite voxels. Repair it, or leave the subject out")
+        if not volume.any():
+            raise UnreadableError("is zero everywhere. Replace it, or leave the subject out")
+    return _facts(voxels, affine)
+
+
+def inspect_label(path: str | Path) -> FileFacts:
+    """Facts of a 3-D label map.
+
+    Raises:
+        UnreadableError: unreadable, not 3-D, or values that are not exactly whole numbers.
+    """
+    voxels, affine = _read(path, (3,))
+    values = np.unique(voxels[voxels != 0])
+    # exactly: whoever reads the label next compares values, to which 3.9995 is no tumour
+    others = values[~np.isfinite(values) | (values != np.round(values))]
+    if others.size:
+        shown = ", ".join(str(value) for value in others[:5].tolist())
+        raise UnreadableError(
+            f"must hold whole numbers exactly: it holds {shown}. It was interpolated or rescaled; write it again with "
+            "nearest-neighbour values and an integer type"
+        )
+    return _facts(voxels, affine, (0, *sorted(int(value) for value in values)))
+
+
+def _read(path: str | Path, dimensions: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    voxels, affine = read_volume(path)
+    while voxels.ndim > max(dimensions) and voxels.shape[-1] == 1:
+        voxels = voxels[..., 0]
+    if voxels.ndim not in dimensions:
+        wanted = " or ".join(f"{number}-D" for number in dimensions)
+        raise UnreadableError(f"must be {wanted}: got shape {voxels.shape}. Replace it by one volume per modality")
+    if not np.isfinite(affine).all():
+        raise UnreadableError(f"has an affine with NaN or infinity: {affine.tolist()}. Repair its header")
+    return voxels, affine
+
+
+def _facts(voxels: np.ndarray, affine: np.ndarray, values: tuple[int, ...] = ()) -> FileFacts:
+    return FileFacts(tuple(voxels.shape[:3]), tuple(affine[:3].ravel().round(6).tolist()), values)
