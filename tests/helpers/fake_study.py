@@ -12,6 +12,7 @@ from small_run import datalist
 
 from kd_monai.config import variables as table
 from kd_monai.config.errors import run_command
+from kd_monai.config.variables import read_command
 from kd_monai.grid import workflow
 
 
@@ -26,7 +27,7 @@ def fake_study(variables: Mapping[str, str], folds: tuple[int, ...] = (0, 1)) ->
     workflow.command_line = command_line
     workflow.read_data = lambda command, kinds: (datalist(), list(command["FOLD"] or folds))
     try:
-        return workflow.study(variables)
+        return workflow.study(read_command(table.command_line("study", variables)))
     finally:
         workflow.command_line, workflow.read_data = real
 

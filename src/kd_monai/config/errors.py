@@ -13,7 +13,7 @@ OUT_OF_MEMORY = (
     "The GPU is too small for this, or shared with others. "
     'Smaller patches (SET="roi_size=[64,64,64]"), NETWORK=unet or fewer JOBS need less of it.'
 )
-NOISY = ("monai.bundle.workflows", "ignite.engine", "matplotlib", "alembic")
+NOISY = ("ignite.engine", "matplotlib", "alembic")
 
 
 @contextmanager

@@ -11,7 +11,8 @@ from kd_monai.grid.jobs import Job
 from kd_monai.tracking import read_durations
 
 _ERROR = re.compile(r"[A-Za-z_.]*(Error|Exception|Interrupt|Exit)\b")
-_FAILED = re.compile(r"^Error in rule \w+:\n((?:    .*\n?)+)", re.MULTILINE)
+# a message may have lines of its own; the next entry begins with its time
+_FAILED = re.compile(r"^Error in rule \w+:\n(.*?)(?=^\[\w{3} \w{3} |^Error in rule |\Z)", re.MULTILINE | re.DOTALL)
 
 
 class JobFiles:
@@ -85,7 +86,7 @@ def snakemake_errors(log: Path) -> dict[str, list[str]]:
     text = log.read_text(errors="replace") if log.is_file() else ""
     for block in _FAILED.findall(text):
         output = re.search(r"^    output: (?:.*/)?(\S+)\.done", block, re.MULTILINE)
-        message = re.search(r"^    message: (.*(?:\n    (?!\w+:).*)*)", block, re.MULTILINE)
+        message = re.search(r"^    message: (.*?)^    jobid: ", block, re.MULTILINE | re.DOTALL)
         if output:
             said = " ".join(message[1].split()) if message and message[1].strip() != "None" else ""
             said = said.partition(" sbatch call:")[0].partition("For further error details")[0].strip()

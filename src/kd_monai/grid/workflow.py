@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 
 from kd_monai.atomic import write_json
 from kd_monai.config import variables as table
-from kd_monai.config.variables import Command, read_command
+from kd_monai.config.variables import Command
 from kd_monai.errors import UserError
 from kd_monai.grid.checks import check, read_data, to_check
 from kd_monai.grid.files import JobFiles, last_error, snakemake_errors
@@ -38,11 +38,11 @@ def command_line(verb: str, variables: Mapping[str, str]) -> list[str]:
     return [sys.executable, "-m", "kd_monai", *table.command_line(verb, variables)]
 
 
-def study(variables: Mapping[str, str]) -> int:
+def study(command: Command) -> int:
     """Train what a study lacks, and report; the same call continues one that was stopped.
 
     Args:
-        variables: name -> text, as for ``python -m kd_monai study NAME=value``.
+        command: of the verb study, with its DATA.
 
     Returns:
         The exit status: 0, or 1 where jobs have failed. They are named with log and command; their students wait, and
@@ -53,7 +53,6 @@ def study(variables: Mapping[str, str]) -> int:
             begun.
         KeyboardInterrupt: the user stopped it, and with it its jobs.
     """
-    command = read_command(table.command_line("study", variables))
     kinds = read_kinds(command)
     out: Path = command["OUT"]
     with _alone(out):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -105,6 +106,7 @@ def train(plan: Plan) -> Path:
 
 def workflow_of(plan: Plan, workflow_type: str) -> ConfigWorkflow:
     """MONAI's workflow (train or infer) on a configuration that is read already."""
+    logging.getLogger("monai.bundle.workflows").setLevel(logging.CRITICAL)  # its import sets another
     config: dict[str, Any] = {**plan.parser().get(), "bundle_root": str(plan.bundle)}
     return ConfigWorkflow(
         config_file=None,

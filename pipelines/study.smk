@@ -1,0 +1,1 @@
+../src/kd_monai/grid/study.smk
