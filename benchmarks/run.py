@@ -15,7 +15,7 @@ from typing import Any
 from kd_monai.atomic import write_bytes, write_json
 
 HERE = Path(__file__).parent
-SHARED = {"gpu", "question", "row", "run", "same_voxels", "trainings", "zoo"}
+SHARED = {"question", "row", "run", "same_voxels", "trainings", "zoo"}
 LONG = {"method_cost", "precision_seeds"}
 """Asked by name alone."""
 

@@ -1,6 +1,6 @@
 """What does distillation add to a training step? KD-Net's student against the baseline, its teacher of equal size.
 
-The student has a row for each runtime that its teacher can have here: torch, OpenVINO, a CUDA graph. Which of them
+The student has a row for each runtime that its teacher can have here: torch, or OpenVINO. Which of them
 `teacher_runtime: auto` should take can be read from the table, and the row of the one that it does take has the reach.
 All are the shipped trainings (quick recipe, data loading included) on the same subjects, one epoch in turn. The
 contract: all begin with the same weights and see the same patches; the student's step has KD-Net's terms, and its
@@ -11,17 +11,9 @@ from __future__ import annotations
 
 import torch
 
-from gpu import busy_percent
 from question import Given, answer, contract, in_turn
 from row import Reach, Row, Side, costlier
 from trainings import Training, runtimes, taken_by_auto, taught_by, teacher
-
-SAMPLES = 5
-"""The least that a utilisation is a mean of."""
-READERS = 2
-"""Processes that read patches ahead, where that is asked; the trainings' default is none."""
-ON_GPU = ((64, 0), (64, READERS), (128, 0))
-"""Patches of the quick recipe and of the paper, and processes that read them ahead: what a GPU is asked."""
 
 
 def watched(training: Training, count: int = 4) -> list[torch.Tensor]:
@@ -74,54 +66,7 @@ def measure(given: Given) -> list[Row]:
     ]
     for side in sides:
         side.close()
-    if given.device.type == "cuda":
-        for roi, readers in ON_GPU:
-            rows += on_gpu(given, steps, run, auto, 32 if given.tiny else roi, readers)
     return rows
-
-
-def on_gpu(given: Given, steps: int, run: str, runtime: str, roi: int, readers: int) -> list[Row]:
-    """Patches a second, and how busy the GPU is during the student's training.
-
-    Args:
-        given: the benchmark's.
-        steps: per epoch.
-        run: folder of the teacher's run.
-        runtime: what `teacher_runtime: auto` takes here.
-        roi: voxels of a side of the patch.
-        readers: processes that read patches ahead.
-    """
-    folder = str(given.work / f"{roi}-{readers}-readers")
-    own = {"num_workers": readers, "output_dir": folder, "roi_size": [roi] * 3}
-    student = Training(given, "kdnet", steps, teacher=run, teacher_runtime=runtime, **own)
-    baseline = Training(given, "baseline", steps, **own)
-    seen = [watched(student), watched(baseline)]
-    student.epoch(), baseline.epoch()  # warm
-    same = len(seen[0]) == len(seen[1]) > 0 and all(map(torch.equal, *seen))
-    contract(same, "both see the same patches", "others")
-    contract(student.runtime == runtime, f"its teacher runs in {runtime}", student.runtime)
-    rates = in_turn(lambda: 1 / student.epoch(), lambda: 1 / baseline.epoch(), rounds=given.pick(5, 2))
-    busy = []
-    for _ in range(given.pick(3, 1)):
-        figure, count = busy_percent(given.device, student.epoch)
-        contract(count >= SAMPLES, f"a utilisation is the mean of {SAMPLES} samples or more", count)
-        busy.append(figure)
-    student.close(), baseline.close()
-    goal = [90.0] * len(busy)
-    sides = Side.of("student", "patches/s", rates[0]), Side.of("baseline", "patches/s", rates[1])
-    more = {"contract": f"same patches (the first bit for bit), teacher in {runtime}", "size": given.size}
-    where = f"patch {roi}^3, {readers} processes reading ahead (num_workers)"
-    return [
-        costlier(f"Patches a second on the GPU, {where}", *sides, rates, **more),
-        costlier(
-            f"GPU utilisation during student training, {where}",
-            Side.of("student", "%", busy),
-            Side.of("goal", "%", goal),
-            (busy, goal),
-            reach=Reach("at least", 1.0),
-            **more,
-        ),
-    ]
 
 
 if __name__ == "__main__":

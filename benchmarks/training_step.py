@@ -60,8 +60,6 @@ def measure(given: Given) -> list[Row]:
     batches = [{k: b[k] for k in ("image", "label")} for b in islice(iter(loader), steps)]
     plain = copy.deepcopy(ours.config.get_parsed_content("network_def")).to(memory_format=torch.contiguous_format)
     for module in plain.modules():
-        if hasattr(module, "is_pad"):
-            module.is_pad = True  # as MONAI leaves it
         module._forward_hooks.clear(), module._forward_pre_hooks.clear()  # ours
     stock = Stock(plain, ours.config.get_parsed_content("loss").segmentation, batches, given.device)
     ours.trainer.state.dataloader = ours.trainer.data_loader = [dict(batch) for batch in batches]

@@ -44,9 +44,7 @@ def teacher(given: Given, **more: Any) -> Path:
 
 
 def runtimes(given: Given) -> list[str]:
-    """What can run a teacher here: torch; OpenVINO on a CPU where it is installed, a CUDA graph on a GPU."""
-    if given.device.type == "cuda":
-        return ["torch", "cuda_graph"]
+    """What can run a teacher here: torch, and OpenVINO on a CPU where it is installed."""
     return ["torch", *(["openvino"] if given.device.type == "cpu" and openvino_is_installed() else [])]
 
 

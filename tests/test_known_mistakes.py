@@ -18,17 +18,10 @@ import yaml
 from monai.engines import SupervisedEvaluator
 from torch import nn
 
-from kd_monai import losses
 from kd_monai.handlers import PrepareBatch
 from kd_monai.losses import SegmentationLoss
-from kd_monai.losses.terms.features.feature_term import FeatureTerm
 from kd_monai.losses.terms.features.latent_kl import latent_kl
-from kd_monai.losses.terms.outputs.consistency import Consistency
-from kd_monai.losses.terms.outputs.generalized import Generalized
-from kd_monai.losses.terms.outputs.kl import KL
-from kd_monai.losses.terms.outputs.masked_kd import MaskedKD
 from kd_monai.losses.terms.outputs.soft_dice_bce import SoftDiceBCE
-from kd_monai.losses.terms.outputs.standardized_kl import StandardizedKL
 from kd_monai.metrics import RegionDice
 from kd_monai.networks import LabelsHead, RegionsHead
 from kd_monai.outputs import Batch, Outputs
@@ -54,43 +47,6 @@ def test_a_softmax_applied_twice_would_be_seen() -> None:
     teacher, student = torch.zeros(1, 2, 1, 1, 1), torch.zeros(1, 2, 1, 1, 1)
     teacher[:, 0], student[:, 1] = 9, 9
     assert latent_kl(teacher, student, "channel").item() == pytest.approx(9, rel=0.01)
-
-
-ON_OUTPUTS = [
-    *((kind, head) for kind in (KL, Consistency, Generalized, MaskedKD, SoftDiceBCE) for head in HEADS),
-    (StandardizedKL, HEADS[1]),
-]
-NOT_A_MEAN_OVER_VOXELS = {"BoundaryFirstOrder", "Holistic", "Adversarial"}
-"""Of pairs, which twice the volume has more than twice of, and of what a critic makes of the whole."""
-NO_TERMS = {"Adapter", "Critic", "DistillationLoss", "FeatureTerm", "SegmentationLoss"}
-ON_FEATURES_ALONE = {"Synthesis"}
-"""No `FeatureTerm`, for it reads no layer of the teacher; see test_synthesis.py."""
-
-
-def test_every_term_on_outputs_is_asked_whether_it_grows() -> None:
-    """Those on features are in test_feature_term.py."""
-    exported = {name: getattr(losses, name) for name in losses.__all__}
-    on_features = {name for name, kind in exported.items() if isinstance(kind, type) and issubclass(kind, FeatureTerm)}
-    terms = {name for name, kind in exported.items() if isinstance(kind, type)} - NO_TERMS
-    terms -= on_features | ON_FEATURES_ALONE
-    assert terms - NOT_A_MEAN_OVER_VOXELS == {kind.__name__ for kind, _ in ON_OUTPUTS}
-
-
-def twice(x: torch.Tensor) -> torch.Tensor:
-    """The same content on twice the volume."""
-    return torch.cat([x, x], 2)
-
-
-@pytest.mark.parametrize(("kind", "head"), ON_OUTPUTS)
-def test_no_term_on_outputs_grows_with_the_number_of_voxels(kind: Any, head: Any) -> None:
-    teacher, student = (random(2, head.out_channels, 6, 5, 4, seed=seed) for seed in (0, 1))
-    label = one_with_enhancement()
-    small, large = (
-        kind()(Outputs(change(student), head), Outputs(change(teacher), head), Batch(*[change(label)] * 3, 1.0))
-        for change in (torch.clone, twice)
-    )
-    assert (small > 0).all()
-    torch.testing.assert_close(small, large, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("head", HEADS)

@@ -9,25 +9,22 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-PROCESSES = {"growth", "step_memory"}
-"""Those that fork, which works only where torch has started no threads, or that start processes whose start is not what
-they ask: a fork of a Python that has imported MONAI does for them."""
+QUICK = {"cached_memory", "cold_start"}
+"""Those that train nothing and start no process."""
 sys.path.insert(0, str(BENCHMARKS))
 
 from warm_python import WarmPython  # noqa: E402
 
-import student_step  # noqa: E402
-from question import ContractError, Given, contract, in_turn  # noqa: E402
+from question import ContractError, contract, in_turn  # noqa: E402
 from row import Reach, Side, costlier, faster, machine  # noqa: E402
 from run import benchmarks, line  # noqa: E402
-from trainings import teacher  # noqa: E402
 
 
-# demo_phases: tests/test_readme.py asks it of the demo that it has made
-@pytest.mark.parametrize("name", [name for name in benchmarks() if name != "demo_phases"])
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in benchmarks()]
+)
 def test_a_benchmark_answers_its_question(
     name: str,
     phantom: Path,
@@ -40,9 +37,8 @@ def test_a_benchmark_answers_its_question(
     script = str(BENCHMARKS / f"{name}.py")
     options = ["--size", "tiny", "--device", "cpu", "--out", str(tmp_path / "runs"), "--rows", str(file)]
     command = [script, *options, "--data", str(phantom), "--small-data", str(phantom)]
-    if name in PROCESSES:
+    if name == "growth":  # it forks, which works only where torch has started no threads
         monkeypatch.setattr(sys, "executable", str(warm_python.program))
-    if name == "growth":
         done = subprocess.run([sys.executable, *command], capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, done.stderr[-3000:]
     else:  # a process of its own would import MONAI once more, for seconds
@@ -60,19 +56,6 @@ def test_a_benchmark_answers_its_question(
         assert row["machine"].keys() >= {"threads", "capability", "python", "torch", "monai", "openvino", "commit"}
         assert row["verdict"] == "-"  # a tiny run is no measurement
         assert row["question"] in line(row)
-
-
-def test_a_gpu_is_asked_for_patches_a_second_and_utilisation(
-    phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """On a CPU, with a utilisation that is made up."""
-    monkeypatch.setattr(student_step, "busy_percent", lambda device, work: (work(), (45.0, 12))[1])
-    given = Given("tiny", phantom, phantom, torch.device("cpu"), tmp_path, tmp_path)
-    rate, busy = student_step.on_gpu(given, 2, str(teacher(given)), "torch", roi=32, readers=1)
-    assert rate.ours.unit == "patches/s"
-    assert rate.low > 0
-    assert busy.ratio == 0.5
-    assert all("patch 32^3, 1 processes reading ahead" in row.question for row in (rate, busy))
 
 
 def test_ratios_are_those_of_each_round() -> None:
@@ -113,6 +96,7 @@ def test_a_broken_contract_stops_a_benchmark() -> None:
         contract(False, "both sides write one label map", 3)
 
 
+@pytest.mark.slow
 def test_the_runner_names_who_gave_no_answer(
     tmp_path: Path, phantom: Path, warm_python: WarmPython, monkeypatch: pytest.MonkeyPatch
 ) -> None:

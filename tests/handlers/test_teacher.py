@@ -208,7 +208,7 @@ def test_each_run_looks_at_its_networks_once(kdnet: Setup, monkeypatch: pytest.M
 
 @pytest.mark.usefixtures("nothing_learns")
 def test_a_learned_term_that_was_not_built_is_refused() -> None:
-    with pytest.raises(RuntimeError, match=r"\['kl'\] are not\. Call kd_monai\.handlers\.build_terms"):
+    with pytest.raises(RuntimeError, match=r"\['kl'\] are not\. Call kd_monai\.losses\.build_terms"):
         Setup({"kl": {"weight": 1.0, "term": LatentKL(adapter=True)}}).trainer.run()
 
 

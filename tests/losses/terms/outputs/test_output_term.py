@@ -72,6 +72,7 @@ def test_twice_the_volume_with_the_same_content_keeps_the_value(term: nn.Module,
     teacher, student, label = logits(head, 0), logits(head, 1), regions()
     twice = [torch.cat([x] * 2, 2) for x in (teacher, student)]
     doubled = value(term, head, *twice, batch(label=torch.cat([label] * 2, 2)))
+    assert (doubled > 0).all()
     torch.testing.assert_close(doubled, value(term, head, teacher, student), rtol=1e-4, atol=1e-6)
 
 
