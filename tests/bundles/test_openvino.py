@@ -16,6 +16,7 @@ from kd_monai.export import openvino as module
 from kd_monai.export.openvino import openvino_model
 from kd_monai.export.predict import predict
 from kd_monai.networks.runtimes.openvino_forward import openvino_is_installed
+from kd_monai.training.launch import bundle_scripts
 
 pytestmark = pytest.mark.skipif(not openvino_is_installed(), reason="the extra [fast] is not installed")
 Make = Callable[..., Path]
@@ -59,8 +60,9 @@ def resolved(bundle: Path, **overrides: object) -> str:
         bundle_root=str(bundle),
         **overrides,
     )
-    workflow.initialize()
-    return workflow.parser.get_parsed_content("resolved_runtime")
+    with bundle_scripts(bundle):
+        workflow.initialize()
+        return workflow.parser.get_parsed_content("resolved_runtime")
 
 
 def test_auto_is_openvino_once_the_bundle_has_its_model(make_bundle: Make) -> None:

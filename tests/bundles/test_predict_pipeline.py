@@ -9,7 +9,6 @@ import nibabel as nib
 import numpy as np
 import pytest
 from bundle_samples import as_labels, brain, save
-
 from tiny import pipeline
 
 Make = Callable[..., Path]

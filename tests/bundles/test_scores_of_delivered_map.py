@@ -11,8 +11,8 @@ import pytest
 from tiny import TINY, pipeline, variables
 
 from kd_monai.data import Datalist
-from kd_monai.export.predict import predict
 from kd_monai.export.bundle import bundle_of
+from kd_monai.export.predict import predict
 from kd_monai.metrics import read_cases, region_scores
 from kd_monai.task import LABEL_CONVENTIONS, REGIONS
 
