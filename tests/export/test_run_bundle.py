@@ -11,7 +11,7 @@ import yaml
 from monai.bundle import ConfigParser
 
 from kd_monai.export.bundle import bundle_of
-from kd_monai.training.launch import STUDENT, TEACHER
+from kd_monai.training.launch import STUDENT, TEACHER, train_files
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ from kd_monai.training.launch import STUDENT, TEACHER
 )
 def test_role_decides_the_template(role: str, template: Path, channels: int, tmp_path: Path) -> None:
     parser = ConfigParser()
-    parser.read_config(template / "configs" / "train.yaml")
+    parser.read_config(train_files(template))
     parser["width"] = 2
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(parser.get(), sort_keys=False))
     (tmp_path / "run.json").write_text(json.dumps({"role": role, "status": "FINISHED"}))

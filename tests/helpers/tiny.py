@@ -8,6 +8,7 @@ import os
 import runpy
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,15 +78,15 @@ def pipeline(name: str, line: list[str], monkeypatch: pytest.MonkeyPatch) -> int
     return 0
 
 
-def bundle_command(bundle: Path, files: list[str | Path], **overrides: Any) -> list[str]:
+def bundle_command(bundle: Path, files: Sequence[Path], **overrides: Any) -> list[str]:
     """`python -m monai.bundle run` of a bundle's configuration files."""
-    paths = [str(bundle / "configs" / file) for file in files]
+    paths = [str(file) for file in files]
     line = ["-m", "monai.bundle", "run", "--bundle_root", str(bundle), "--config_file", str(paths)]
     return line + [part for name, value in overrides.items() for part in (f"--{name}", str(value))]
 
 
 def bundle_run(
-    cwd: Path, bundle: Path, files: list[str | Path], python: str | Path = sys.executable, **overrides: Any
+    cwd: Path, bundle: Path, files: Sequence[Path], python: str | Path = sys.executable, **overrides: Any
 ) -> subprocess.CompletedProcess[str]:
     """The same in a process of its own, with as many threads as this one; output and errors together."""
     return subprocess.run(
