@@ -32,6 +32,7 @@ from tiny import (
 )
 from warm_python import WarmPython
 
+from kd_monai.config.overlays import SHARED, overlay, train_files
 from kd_monai.config.variables import read_variables
 from kd_monai.runs.folder import RunFolder
 
@@ -62,7 +63,9 @@ def teacher(data: Path, folder: Path) -> RunFolder:
 @pytest.fixture(scope="module")
 def baseline(settings: dict[str, Any], folder: Path) -> Path:
     """A baseline that `monai.bundle run` trained."""
-    done = bundle_run(folder, STUDENT, ["train.yaml", "methods/baseline.yaml"], **settings, output_dir="runs")
+    done = bundle_run(
+        folder, STUDENT, [*train_files(STUDENT), overlay(STUDENT, "method", "baseline")], **settings, output_dir="runs"
+    )
     assert done.returncode == 0, done.stdout
     (run,) = (folder / "runs").glob("baseline_t1ce-*/")
     return run
@@ -84,7 +87,7 @@ def test_student_is_the_pipelines(
     done = bundle_run(
         elsewhere,
         STUDENT,
-        ["train.yaml"],
+        train_files(STUDENT),
         **settings,
         teacher=teacher.path,
         output_dir="other_runs",
@@ -101,7 +104,7 @@ def test_student_is_the_pipelines(
 
 
 def test_student_without_teacher_says_so(settings: dict[str, Any], tmp_path: Path, warm_python: WarmPython) -> None:
-    done = bundle_run(tmp_path, STUDENT, ["train.yaml"], **settings, python=warm_python.program)
+    done = bundle_run(tmp_path, STUDENT, train_files(STUDENT), **settings, python=warm_python.program)
     assert done.returncode != 0
     assert (
         "A student needs a trained teacher and none is named: give its run folder as `--teacher FOLDER`" in done.stdout
@@ -124,7 +127,7 @@ def test_finished_run_says_so(baseline: Path, settings: dict[str, Any], folder: 
     done = bundle_run(
         folder,
         STUDENT,
-        ["train.yaml", "methods/baseline.yaml"],
+        [*train_files(STUDENT), overlay(STUDENT, "method", "baseline")],
         **settings,
         output_dir="runs",
         python=warm_python.program,
@@ -135,7 +138,7 @@ def test_finished_run_says_so(baseline: Path, settings: dict[str, Any], folder: 
 
 
 def test_evaluation_is_the_pipelines(baseline: Path, folder: Path, tmp_path: Path, warm_python: WarmPython) -> None:
-    files = ["train.yaml", baseline / "config.yaml", "evaluate.yaml"]
+    files = [*train_files(STUDENT), baseline / "config.yaml", SHARED / "evaluate.yaml"]
     done = bundle_run(tmp_path, STUDENT, files, run_dir=baseline, device="cpu", python=warm_python.program)
     assert done.returncode == 0, done.stdout
     cases = (baseline / "cases.csv").read_bytes()
@@ -148,7 +151,7 @@ def test_killed_run_ends_as_if_nothing_had_happened(
 ) -> None:
     longer = {**settings, "epochs": 3, "steps_per_epoch": 4, "val_every": 1}
     undisturbed = train(TEACHER, [], {**longer, "output_dir": str(tmp_path / "undisturbed")})
-    command = bundle_command(TEACHER, ["train.yaml"], **longer, output_dir="killed")
+    command = bundle_command(TEACHER, train_files(TEACHER), **longer, output_dir="killed")
     run = tmp_path / "killed" / undisturbed.path.name
     with (tmp_path / "log.txt").open("w") as log:
         process = subprocess.Popen(
@@ -160,7 +163,9 @@ def test_killed_run_ends_as_if_nothing_had_happened(
         process.send_signal(signal.SIGKILL)
         process.wait()
     assert json.loads((run / "run.json").read_text())["status"] == "RUNNING"
-    done = bundle_run(tmp_path, TEACHER, ["train.yaml"], **longer, output_dir="killed", python=warm_python.program)
+    done = bundle_run(
+        tmp_path, TEACHER, train_files(TEACHER), **longer, output_dir="killed", python=warm_python.program
+    )
     assert done.returncode == 0, done.stdout
     assert f"Continuing {run}" in done.stdout
     assert "Continuing after epoch 1" in done.stdout

@@ -14,6 +14,8 @@ import yaml
 from bundle_samples import STUDENT, thresholds
 from monai.bundle import ConfigParser, ConfigWorkflow
 
+from kd_monai.config.overlays import SHARED, bundle_scripts, inference_files
+
 
 @pytest.fixture
 def make_bundle(tmp_path: Path) -> Callable[..., Path]:
@@ -21,10 +23,12 @@ def make_bundle(tmp_path: Path) -> Callable[..., Path]:
 
     def make(template: Path = STUDENT, image: np.ndarray | None = None, **settings: Any) -> Path:
         bundle = tmp_path / f"{template.name}_{len(list(tmp_path.iterdir()))}"
-        shutil.copytree(template, bundle)
-        (bundle / "models").mkdir()
+        (bundle / "models").mkdir(parents=True)
+        (bundle / "configs").mkdir()
+        shutil.copytree(SHARED / "scripts", bundle / "scripts")
+        shutil.copyfile(template / "configs" / "metadata.json", bundle / "configs" / "metadata.json")
         path = bundle / "configs" / "inference.yaml"
-        config = ConfigParser.load_config_file(path)
+        config = {"imports": ["$import numpy as np"], **ConfigParser.load_config_files(inference_files(template))}
         if image is not None:
             definition, weights = thresholds(image, len(config["modalities"]))
             settings = {"network_def": definition, "spacing_mm": None, **settings}
@@ -53,8 +57,9 @@ def infer() -> Callable[..., ConfigWorkflow]:
             output_dir=str(output_dir),
             **overrides,
         )
-        workflow.initialize()
-        workflow.run()
-        return workflow
+        with bundle_scripts(bundle):
+            workflow.initialize()
+            workflow.run()
+            return workflow
 
     return run

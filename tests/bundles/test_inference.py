@@ -12,11 +12,11 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-import torch
 from bundle_samples import AFFINE, SHAPE, STUDENT, TEACHER, as_labels, brain, save, save_case
 from monai.bundle import ConfigParser, ConfigWorkflow
+from shipped import inference
 
-from kd_monai.networks.heads import head
+from kd_monai.config.overlays import inference_files
 
 Make = Callable[..., Path]
 Infer = Callable[..., ConfigWorkflow]
@@ -89,27 +89,6 @@ def test_probabilities_are_zero_where_the_network_never_looked(tmp_path: Path, m
     assert found[:4].max() == 0
     for channel, cut in enumerate((250, 150, 350)):
         np.testing.assert_array_equal(found[..., channel] > 0.5, image > cut)
-
-
-@pytest.mark.parametrize(("name", "channels"), [("regions", 3), ("labels", 4)])
-def test_conversion_agrees_with_the_heads_of_training(name: str, channels: int) -> None:
-    parser = ConfigParser()
-    parser.read_config(STUDENT / "configs" / "inference.yaml")
-    logits = torch.randn(channels, 5, 6, 7, generator=torch.Generator().manual_seed(0))
-    for kind, expected in (
-        ("label_map", head(name).label_map(logits[None])[0]),
-        ("probabilities", head(name).region_probabilities(logits[None])[0]),
-    ):
-        torch.testing.assert_close(parser.get_parsed_content(f"convert#{kind}#{name}")(logits), expected)
-
-
-def test_enhancing_lies_over_core_over_oedema() -> None:
-    parser = ConfigParser()
-    parser.read_config(STUDENT / "configs" / "inference.yaml")
-    regions = torch.tensor([[t, w, e] for t in (-1.0, 1) for w in (-1.0, 1) for e in (-1.0, 1)]).T.reshape(3, 8, 1, 1)
-    labels = parser.get_parsed_content("convert#label_map#regions")(regions)
-    #        TC WT ET: 000 001 010 011 100 101 110 111
-    assert labels.flatten().tolist() == [0, 3, 2, 3, 1, 3, 1, 3]
 
 
 def test_folder_gives_the_bundles_modality_only(tmp_path: Path, make_bundle: Make, infer: Infer) -> None:
@@ -210,27 +189,25 @@ def test_reference_beside_the_input_is_not_overwritten(tmp_path: Path, make_bund
 
 
 @pytest.mark.parametrize("template", [STUDENT, TEACHER], ids=lambda path: path.name)
-def test_configuration_names_stock_classes_only(template: Path) -> None:
-    text = (template / "configs" / "inference.yaml").read_text()
-    assert "kd_monai" not in re.sub("#.*", "", text)
-    for target in re.findall(r"_target_: ([\w.]+)", text):
-        assert "." not in target or target.startswith(("monai.", "torch."))
+def test_configuration_names_stock_classes_and_scripts_only(template: Path) -> None:
+    for file in inference_files(template):
+        text = re.sub("#.*", "", file.read_text())
+        assert "kd_monai" not in text
+        for target in re.findall(r"_target_: ([\w.]+)", text):
+            assert "." not in target or target.startswith(("monai.", "torch.", "scripts."))
 
 
 @pytest.mark.parametrize("template", [STUDENT, TEACHER], ids=lambda path: path.name)
 def test_transforms_stand_as_monai_label_and_deploy_need_them(template: Path) -> None:
-    config = ConfigParser.load_config_file(template / "configs" / "inference.yaml")
-    before, after = (
-        [t["_target_"] for t in config[name]["transforms"]] for name in ("preprocessing", "postprocessing")
-    )
-    assert before[:3] == ["DeleteItemsd", "LoadImaged", "EnsureChannelFirstd"]
-    assert after[0] == "Invertd"
-    assert "ensure_channel_first" not in config["preprocessing"]["transforms"][1]
+    config = ConfigParser.load_config_files(inference_files(template))
+    before, after = (config[name]["transforms"] for name in ("preprocessing", "postprocessing"))
+    assert [step["_target_"] for step in before[:3]] == ["DeleteItemsd", "LoadImaged", "EnsureChannelFirstd"]
+    assert after[0]["_target_"] == "Invertd"
+    assert "ensure_channel_first" not in before[1]
 
 
 def test_preprocessing_takes_monai_labels_extra_key(tmp_path: Path, make_bundle: Make) -> None:
-    parser = ConfigParser()
-    parser.read_config(make_bundle(spacing_mm=[3.0, 3.0, 3.0]) / "configs" / "inference.yaml")
+    parser = inference(make_bundle(spacing_mm=[3.0, 3.0, 3.0]))
     path = str(save(brain(), tmp_path / "image.nii.gz"))
     sample = parser.get_parsed_content("preprocessing")({"image": path, "image_path": path})
     assert sample["image"].pixdim.tolist() == pytest.approx([3, 3, 3])
@@ -263,7 +240,7 @@ def test_dicom_series_is_a_datalist_entry(tmp_path: Path, make_bundle: Make, inf
 
 
 def test_templates_differ_in_modalities_alone() -> None:
-    student, teacher = (ConfigParser.load_config_file(b / "configs" / "inference.yaml") for b in (STUDENT, TEACHER))
+    student, teacher = (ConfigParser.load_config_files(inference_files(b)) for b in (STUDENT, TEACHER))
     differing = {key for key in student if student[key] != teacher[key]}
     assert differing == {"modalities", "network_def"}
     assert student["network_def"] | {"in_channels": 4} == teacher["network_def"]

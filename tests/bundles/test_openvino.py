@@ -12,6 +12,7 @@ import torch
 from bundle_samples import TEACHER, brain, save, save_case
 from monai.bundle import ConfigParser, ConfigWorkflow
 
+from kd_monai.config.overlays import bundle_scripts
 from kd_monai.export import openvino as module
 from kd_monai.export.openvino import openvino_model
 from kd_monai.export.predict import predict
@@ -59,8 +60,9 @@ def resolved(bundle: Path, **overrides: object) -> str:
         bundle_root=str(bundle),
         **overrides,
     )
-    workflow.initialize()
-    return workflow.parser.get_parsed_content("resolved_runtime")
+    with bundle_scripts(bundle):
+        workflow.initialize()
+        return workflow.parser.get_parsed_content("resolved_runtime")
 
 
 def test_auto_is_openvino_once_the_bundle_has_its_model(make_bundle: Make) -> None:

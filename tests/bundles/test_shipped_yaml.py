@@ -37,6 +37,7 @@ from tiny import (
 )
 
 import kd_monai
+from kd_monai.config.overlays import SHARED, bundle_scripts, train_files
 from kd_monai.config.variables import read_variables
 from kd_monai.export.bundle import export_bundle
 from kd_monai.export.predict import predict
@@ -49,13 +50,17 @@ BOTH = (TEACHER, STUDENT)
 KINDS = ("recipes", "networks", "methods")
 NETWORKS = ("dynunet", "segresnet", "multiresunet", "swinunetr", "unet")
 OVERLAYS = [
-    (bundle, path) for bundle in BOTH for kind in KINDS for path in sorted((bundle / "configs" / kind).glob("*.yaml"))
+    (bundle, path)
+    for bundle in BOTH
+    for kind in KINDS
+    for folder in (SHARED, bundle / "configs")
+    for path in sorted((folder / kind).glob("*.yaml"))
 ]
 WHOLE_METHODS = ("baseline", "kdnet", "finetune")
 METHODS = [path for _, path in OVERLAYS if path.parent.name == "methods" and path.stem not in WHOLE_METHODS]
 """Run without what these three show: validation, pictures, tracking and checkpoints know nothing of a method."""
 WHOLE_RUNS = [(bundle, path) for bundle, path in OVERLAYS if path not in METHODS]
-WHOLE = ("train.yaml", "evaluate.yaml", "inference.yaml", "multi_gpu_train.yaml")
+WHOLE = [SHARED / f"{name}.yaml" for name in ("preprocessing", "train", "evaluate", "prediction", "multi_gpu_train")]
 """Run by the tests that bear their names."""
 
 LARGER: dict[str, dict[str, Any]] = {"swinunetr": {"roi_size": [32, 32, 64], "network_def#depths": [1, 1, 1, 1]}}
@@ -94,8 +99,8 @@ def trained(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Train:
     def run(bundle: Path, *overlays: Path, **changes: Any) -> RunFolder:
         settings = {"dataset_dir": str(phantom), "output_dir": str(out), **TINY, **changes}
         if bundle == STUDENT and "baseline" not in [path.stem for path in overlays]:
-            twins = [TEACHER / path.relative_to(STUDENT) for path in overlays]
-            settings["teacher"] = str(run(TEACHER, *(path for path in twins if path.is_file()), **changes).path)
+            common = [path for path in overlays if path.parent.name != "methods"]
+            settings["teacher"] = str(run(TEACHER, *common, **changes).path)
         return train(bundle, overlays, settings)
 
     return run
@@ -106,9 +111,10 @@ def config(path: Path) -> dict[str, Any]:
 
 
 def test_every_yaml_has_a_test() -> None:
-    run = {path for _, path in OVERLAYS} | {bundle / "configs" / name for bundle in BOTH for name in WHOLE}
+    own = {bundle / "configs" / name for bundle in BOTH for name in ("train.yaml", "inference.yaml")}
+    run = {path for _, path in OVERLAYS} | {*WHOLE, *own}
     assert {*BUNDLES.rglob("*.yaml"), *BUNDLES.rglob("*.yml")} == run
-    assert {path.name for path in (STUDENT / "configs" / "recipes").iterdir()} == {
+    assert {path.name for path in (SHARED / "recipes").iterdir()} == {
         "paper.yaml",
         "study.yaml",
         "quick.yaml",
@@ -141,7 +147,7 @@ def test_overlay_trains(bundle: Path, overlay: Path, trained: Train) -> None:
     assert json.loads((run.path / "run.json").read_text())["status"] == "FINISHED"
     losses = metrics(run.path, "train/loss")
     assert all(map(math.isfinite, losses.values()))
-    own = ConfigParser.load_config_files([bundle / "configs" / "train.yaml", overlay]).get("terms") or {}
+    own = ConfigParser.load_config_files([*train_files(bundle), overlay]).get("terms") or {}
     terms = ["segmentation", *own]
     assert {key for key, _ in losses} == {"train/loss", *(f"train/loss/{term}" for term in terms)}
     expected = config(overlay).get("network_def", {"_target_": "monai.networks.nets.BasicUNet"})
@@ -164,13 +170,14 @@ def test_method_trains(
     settings = {**TINY, "head": next(iter(heads_needed(config(method)).values()), "regions"), "cache": "disk"}
     teacher = str(teacher_of(settings["head"]).path)
     parser = ConfigParser()
-    parser.read_config([STUDENT / "configs" / "train.yaml", method])
+    parser.read_config([*train_files(STUDENT), method])
     parser.update({**settings, "dataset_dir": str(phantom), "output_dir": str(out), "teacher": teacher})
     handlers = parser["train"]["handlers"][:2]
     assert [handler["_target_"].rpartition(".")[2] for handler in handlers] == ["EpochSeedHandler", "RaiseOnNaN"]
     parser["train#handlers"] = handlers
     network, handler = parser.get_parsed_content("network_def"), parser.get_parsed_content("teacher_handler")
-    trainer, loss = parser.get_parsed_content("train#trainer"), parser.get_parsed_content("loss")
+    with bundle_scripts(SHARED):
+        trainer, loss = parser.get_parsed_content("train#trainer"), parser.get_parsed_content("loss")
     before = [copy.deepcopy(part.state_dict()) for part in (network, *handler.teachers)]
     handler.attach(trainer)
     trainer.run()
@@ -200,7 +207,7 @@ SAME_FILES = {f"networks/{name}.yaml" for name in NETWORKS}
 )
 def test_evaluate_and_inference(bundle: Path, overlay: str, trained: Train, phantom: Path, tmp_path: Path) -> None:
     """Of every network, and of the softmax head, which the paper's recipe has."""
-    overlays = [bundle / "configs" / overlay] if overlay != "train.yaml" else []
+    overlays = [SHARED / overlay] if overlay != "train.yaml" else []
     run = trained(bundle, *overlays, **LARGER.get(Path(overlay).stem, {}))
     table = pd.read_csv(evaluate(bundle, run.path, {"device": "cpu"}))
     assert sorted(table.subject) == sorted(entry["subject"] for entry in run.datalist.test)
@@ -237,7 +244,7 @@ def test_multi_gpu_train_on_two_processes(trained: Train, phantom: Path, tmp_pat
     changes = {**TINY, **sgd, "steps_per_epoch": 6}
     single = trained(STUDENT, **sgd, steps_per_epoch=3, batch_size=2)
     settings = {"dataset_dir": str(phantom), "output_dir": "runs", **changes, "teacher": single.config["teacher"]}
-    line = bundle_command(STUDENT, ["train.yaml", "multi_gpu_train.yaml"], **settings)
+    line = bundle_command(STUDENT, [*train_files(STUDENT), SHARED / "multi_gpu_train.yaml"], **settings)
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     environ = {**environment(), "OMP_NUM_THREADS": "1"}
 
@@ -289,7 +296,7 @@ def test_network_variable_reaches_teacher_baseline_and_student(monkeypatch: pyte
         verb(given("--network", "dynunet"))
     assert [bundle for bundle, _ in launched] == [TEACHER, STUDENT, TEACHER, STUDENT]
     for bundle, overlays in launched:
-        assert bundle / "configs" / "networks" / "dynunet.yaml" in overlays
+        assert SHARED / "networks" / "dynunet.yaml" in overlays
     launched.clear()
     train_baseline(given())
     assert not any("networks" in path.parts for path in launched[0][1])
@@ -307,55 +314,32 @@ def test_network_variable_reaches_teacher_baseline_and_student(monkeypatch: pyte
 )
 def test_defaults_named_are_the_defaults(bundle: Path, path: Path) -> None:
     plain, named = ConfigParser(), ConfigParser()
-    plain.read_config(bundle / "configs" / "train.yaml")
-    named.read_config([bundle / "configs" / "train.yaml", path])
+    plain.read_config(train_files(bundle))
+    named.read_config([*train_files(bundle), path])
     assert plain.get() == named.get()
 
 
-OWN = {
-    "modality", "method", "role", "initialize", "run", "datalist", "record", "loss", "cached_transforms", "train",
-    "initial_network", "train_samples",
-}  # fmt: skip
-"""What of train.yaml differs between teacher and student, as it must; of `train` the test below looks at the parts."""
-
-
-def test_both_bundles_train_alike() -> None:
+def test_teacher_and_student_differ_in_few_ids() -> None:
+    """All else is shared/train.yaml."""
+    shared = config(SHARED / "train.yaml")
     teacher, student = (config(bundle / "configs" / "train.yaml") for bundle in BOTH)
-    shared = teacher.keys() & student.keys()
-    for name in ("spacing_mm", "roi_size", "overlap", "folds", "val_fraction", "split_seed", "epochs", "width", "head"):
-        assert name in shared
-    assert {name for name in shared if teacher[name] != student[name]} <= OWN
-    assert {name for name, part in teacher["train"].items() if part != student["train"][name]} == {"prepare_batch"}
-    assert teacher["train"].keys() == student["train"].keys()
-    assert teacher.keys() - student.keys() == {"inner_fold"}
+    own = {"modality", "method", "role", "read_modalities", "initial_network", "loss", "train_samples"}
+    assert teacher.keys() == own | {"inner_fold"}
+    assert teacher.keys() & shared.keys() == {"inner_fold"}
+    assert student.keys() & shared.keys() == {"unlabelled", "teacher_run", "run"}
+    assert own < student.keys()
 
 
-@pytest.mark.parametrize("path", [path for bundle, path in OVERLAYS if bundle == TEACHER], ids=lambda path: path.stem)
-def test_both_bundles_share_recipes_and_networks(path: Path) -> None:
-    student = config(STUDENT / path.relative_to(TEACHER))
-    assert config(path) == {name: value for name, value in student.items() if not name.startswith("terms#")}
-
-
-def test_both_bundles_share_multi_gpu_training_and_inference() -> None:
-    assert len({yaml.safe_dump(config(bundle / "configs" / "multi_gpu_train.yaml")) for bundle in BOTH}) == 1
-    teacher, student = (config(bundle / "configs" / "inference.yaml") for bundle in BOTH)
-    assert {name for name in teacher if teacher[name] != student.get(name)} == {"modalities", "network_def"}
-    teacher, student = (config(bundle / "configs" / "evaluate.yaml") for bundle in BOTH)
-    assert teacher == {
-        name: value for name, value in student.items() if name not in ("sample_modalities", "teacher_run", "unlabelled")
-    }
-
-
-@both
-def test_thresholds_are_chosen_on_the_validation_part_alone(bundle: Path) -> None:
-    evaluation = config(bundle / "configs" / "evaluate.yaml")
-    assert evaluation["choice"]["dataset"]["data"] == "$@datalist.val"
+def test_thresholds_are_chosen_on_the_validation_part_alone() -> None:
+    evaluation = config(SHARED / "evaluate.yaml")
+    assert evaluation["choice"]["dataset"]["data"]["entries"] == "$@datalist.val"
     assert "datalist.test" not in str(evaluation["choice"])
     assert evaluation["choice"]["evaluator"]["postprocessing"] == evaluation["evaluator"]["postprocessing"]
     assert evaluation["run"] == ["$@choice#evaluator.run()", "$@evaluator.run()"]
 
 
-@both
-def test_multi_gpu_training_prepares_what_training_prepares(bundle: Path) -> None:
-    train_first, several_first = (config(bundle / "configs" / name)["initialize"] for name in WHOLE[::3])
+def test_multi_gpu_training_prepares_what_training_prepares() -> None:
+    train_first, several_first = (
+        config(SHARED / f"{name}.yaml")["initialize"] for name in ("train", "multi_gpu_train")
+    )
     assert [step for step in several_first if step in train_first] == train_first

@@ -11,6 +11,7 @@ import jsonschema
 import pytest
 from bundle_samples import BUNDLES, STUDENT, TEACHER, as_labels, brain, save, save_case
 
+from kd_monai.config.overlays import SHARED, inference_files, train_files
 from kd_monai.export.verify import SCHEMA, untrained_run, verify_properties, verify_static
 
 REQUIRED = (
@@ -57,15 +58,15 @@ def test_metadata_network_and_export_pass(bundle: Path) -> None:
 
 @both
 def test_inference_has_the_required_ids_before_there_is_any_input(bundle: Path, tmp_path: Path) -> None:
-    verify_properties(bundle, "infer", ["inference.yaml"], device="cpu", dataset_dir=str(tmp_path))
+    verify_properties(bundle, "infer", inference_files(bundle), device="cpu", dataset_dir=str(tmp_path))
 
 
 def test_training_and_evaluation_have_the_required_ids(cases: Path, tmp_path: Path) -> None:
     settings = {"dataset_dir": str(cases), "output_dir": str(tmp_path), "device": "cpu", "n_subjects": 1}
     for bundle in (TEACHER, STUDENT):
-        verify_properties(bundle, "train", ["train.yaml"], **settings)
-        run = untrained_run(bundle, [bundle / "configs" / "train.yaml"], **settings)
-        files: list[str | Path] = ["train.yaml", run / "config.yaml", "evaluate.yaml"]
+        verify_properties(bundle, "train", train_files(bundle), **settings)
+        run = untrained_run(bundle, train_files(bundle), **settings)
+        files = [*train_files(bundle), run / "config.yaml", SHARED / "evaluate.yaml"]
         verify_properties(bundle, "infer", files, **settings, run_dir=str(run))
         settings["teacher"] = str(run)
 
@@ -81,12 +82,12 @@ def test_schema_asks_for_every_required_key(bundle: Path, key: str) -> None:
 
 
 def test_missing_id_is_named(tmp_path: Path) -> None:
-    bundle = tmp_path / "bundle"
-    shutil.copytree(STUDENT, bundle)
-    path = bundle / "configs" / "inference.yaml"
-    path.write_text(path.read_text().replace("\ninferer:", "\nother:").replace("@inferer(", "@other("))
+    parts = tmp_path / "prediction.yaml"
+    text = (SHARED / "prediction.yaml").read_text()
+    parts.write_text(text.replace("\ninferer:", "\nother:").replace('"@inferer"', '"@other"'))
+    files = [SHARED / "preprocessing.yaml", parts, STUDENT / "configs" / "inference.yaml"]
     with pytest.raises(ValueError, match=r"lacks or renames .*inferer"):
-        verify_properties(bundle, "infer", ["inference.yaml"], device="cpu")
+        verify_properties(STUDENT, "infer", files, device="cpu")
 
 
 def test_network_that_contradicts_the_metadata_is_refused(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from monai.inferers import SlidingWindowInferer
 from torch import nn
 from warm_python import WarmPython
 
+from kd_monai.config.overlays import train_files
 from kd_monai.export import bundle as export
 from kd_monai.export.bundle import export_bundle
 from kd_monai.export.openvino import openvino_model
@@ -48,7 +49,7 @@ def run_folder(tmp_path: Path) -> Path:
 
 def make_run(folder: Path, **changes: Any) -> Path:
     parser = ConfigParser()
-    parser.read_config(STUDENT / "configs" / "train.yaml")
+    parser.read_config(train_files(STUDENT))
     for name, value in {"roi_size": [32, 32, 32], "overlap": 0.25, **changes}.items():
         parser[name] = value
     folder.mkdir()
@@ -110,6 +111,10 @@ def test_bundle_has_every_file_and_one_set_of_weights(
         *(["models/model.bin"] if installed else []),
         "models/model.pt",
         *(["models/model.xml"] if installed else []),
+        "scripts/__init__.py",
+        "scripts/inputs.py",
+        "scripts/prediction.py",
+        "scripts/preprocessing.py",
     ]
 
 
@@ -146,7 +151,7 @@ def test_bundle_passes_monais_own_checks(run_folder: Path, tmp_path: Path) -> No
     bundle = export_bundle(run_folder, STUDENT, tmp_path / "bundle")
     verify_static(bundle, BUNDLES / "schema")
     for config in ("inference.yaml", "inference.json"):
-        verify_properties(bundle, "infer", [config], device="cpu")
+        verify_properties(bundle, "infer", [bundle / "configs" / config], device="cpu")
 
 
 def test_second_export_replaces_the_first(run_folder: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import torch
 import yaml
 from monai.bundle import ConfigParser
 
-from kd_monai.config.overlays import STUDENT, TEACHER
+from kd_monai.config.overlays import STUDENT, TEACHER, train_files
 from kd_monai.export.bundle import bundle_of
 
 
@@ -19,7 +19,7 @@ from kd_monai.export.bundle import bundle_of
 )
 def test_role_decides_the_template(role: str, template: Path, channels: int, tmp_path: Path) -> None:
     parser = ConfigParser()
-    parser.read_config(template / "configs" / "train.yaml")
+    parser.read_config(train_files(template))
     parser["width"] = 2
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(parser.get(), sort_keys=False))
     (tmp_path / "run.json").write_text(json.dumps({"role": role, "status": "FINISHED"}))

@@ -14,6 +14,7 @@ from monai.bundle import ConfigParser
 from small_run import datalist, entries
 
 from kd_monai.config.overlays import TEACHER as BUNDLE
+from kd_monai.config.overlays import train_files
 from kd_monai.data import Datalist, Unlabelled
 
 RECORD = {
@@ -23,7 +24,7 @@ RECORD = {
 
 def teacher_run(folder: Path, *, without: str = "", record: dict[str, Any] | None = None, **settings: Any) -> Path:
     """What a teacher's training leaves behind, with the weights it would have started from."""
-    parser = ConfigParser(ConfigParser.load_config_file(BUNDLE / "configs" / "train.yaml"))
+    parser = ConfigParser(ConfigParser.load_config_files(train_files(BUNDLE)))
     parser.update({"width": 2, "modality": "t1-flair", **settings})
     folder.mkdir(parents=True)
     (folder / "config.yaml").write_text(yaml.safe_dump(parser.get()))

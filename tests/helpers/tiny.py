@@ -83,15 +83,15 @@ def train(bundle: Path, overlays: Sequence[Path], overrides: Mapping[str, Any]) 
     return SimpleNamespace(path=path, model=path / "model.pt", record=json.loads((path / "run.json").read_text()))
 
 
-def bundle_command(bundle: Path, files: list[str | Path], **overrides: Any) -> list[str]:
+def bundle_command(bundle: Path, files: Sequence[Path], **overrides: Any) -> list[str]:
     """`python -m monai.bundle run` of a bundle's configuration files."""
-    paths = [str(bundle / "configs" / file) for file in files]
+    paths = [str(file) for file in files]
     line = ["-m", "monai.bundle", "run", "--bundle_root", str(bundle), "--config_file", str(paths)]
     return line + [part for name, value in overrides.items() for part in (f"--{name}", str(value))]
 
 
 def bundle_run(
-    cwd: Path, bundle: Path, files: list[str | Path], python: str | Path = sys.executable, **overrides: Any
+    cwd: Path, bundle: Path, files: Sequence[Path], python: str | Path = sys.executable, **overrides: Any
 ) -> subprocess.CompletedProcess[str]:
     """The same in a process of its own, with as many threads as this one; output and errors together."""
     return subprocess.run(

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from kd_monai.data.crop_volume import VolumeCropper
 from monai.engines.utils import IterationEvents
 from small_run import datalist, run_folder
 from small_volumes import once, short, write_volumes
@@ -19,6 +18,7 @@ from torch import nn
 
 from kd_monai.config.overlays import STUDENT, TEACHER, overlay
 from kd_monai.data import Unlabelled
+from kd_monai.data.reader import VolumeReader
 from kd_monai.handlers import ProgressHandler, TeacherHandler
 from kd_monai.networks import LabelsHead, RegionsHead
 from kd_monai.teachers import pseudo_labels as module
@@ -47,19 +47,13 @@ def drawing(seed: int = 0) -> np.ndarray:
     return drawn
 
 
-def pasted(label: Any) -> np.ndarray:
-    voxels = torch.zeros(label.shape, dtype=torch.uint8)
-    label.paste(voxels, ((0, 0, 0), label.shape))
-    return voxels.numpy()
-
-
 @pytest.mark.parametrize("head", [RegionsHead(), LabelsHead()])
 def test_a_label_has_the_values_of_cached_ones_enhancing_4(head: Any) -> None:
     drawn = drawing()
     label = pseudo_label(torch.zeros(1, *SHAPE), Drawn(drawn, head.name), head, lambda image, network: network(image))
     expected = np.array([0, 1, 2, 4], np.uint8)[drawn]
-    np.testing.assert_array_equal(pasted(label), expected)
-    assert label.voxels.numel() <= 4 * 3 * 2
+    np.testing.assert_array_equal(label.numpy(), expected[None])
+    assert label.dtype == torch.uint8
 
 
 def labelled(folder: Path, networks: list[nn.Module], route: dict[str, int] | None) -> tuple[list[np.ndarray], int]:
@@ -73,7 +67,7 @@ def labelled(folder: Path, networks: list[nn.Module], route: dict[str, int] | No
     samples = [{"image": torch.zeros(4, *SHAPE).half(), "subject": name} for name in ("x.1", "x")]
     found = pseudo_labels(samples, networks, RegionsHead(), [0, 2], inferer, route, "cpu", folder)  # type: ignore[arg-type]
     assert all(shape == (1, 2, *SHAPE) for shape in passes)
-    return [pasted(label) for label in found], len(passes)
+    return [label[0].numpy() for label in found], len(passes)
 
 
 def test_the_teacher_that_teaches_a_subject_labels_it_and_labels_are_kept(tmp_path: Path) -> None:
@@ -88,25 +82,13 @@ def test_the_teacher_that_teaches_a_subject_labels_it_and_labels_are_kept(tmp_pa
 def test_a_damaged_label_is_made_again(tmp_path: Path) -> None:
     networks = [Drawn(drawing(1), "regions")]
     labels, _ = labelled(tmp_path, networks, None)
-    file = tmp_path / "x.1.volume"
+    file = tmp_path / "x.1.npz"
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(bytes(content))
     again, taken = labelled(tmp_path, networks, None)
     assert taken == 1
     np.testing.assert_array_equal(again, labels)
-
-
-def test_a_label_that_was_read_does_not_hold_its_file(tmp_path: Path) -> None:
-    networks = [Drawn(drawing(1), "regions")]
-    labelled(tmp_path, networks, None)
-    sample = {"image": torch.zeros(4, *SHAPE).half(), "subject": "x"}
-    (label,) = pseudo_labels([sample], networks, RegionsHead(), [0, 2], None, None, "cpu", tmp_path)  # type: ignore[arg-type, list-item]
-    before = pasted(label)
-    with (tmp_path / "x.volume").open("r+b") as file:  # a mapped file would change under the label
-        file.write(bytes((tmp_path / "x.volume").stat().st_size))
-    np.testing.assert_array_equal(pasted(label), before)
-    assert before.any()
 
 
 def test_a_baseline_has_nobody_to_label_its_subjects(tmp_path: Path) -> None:
@@ -128,13 +110,13 @@ def test_unlabelled_subjects_make_another_run(tmp_path: Path) -> None:
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Label files that a training reads."""
     paths: list[str] = []
-    label = VolumeCropper.label
+    get_data = VolumeReader.get_data
 
-    def watched(self: VolumeCropper, path: str) -> Any:
-        paths.append(path)
-        return label(self, path)
+    def watched(self: VolumeReader, img: tuple[str, ...]) -> Any:
+        paths.extend(img if self.convention is not None else ())
+        return get_data(self, img)
 
-    monkeypatch.setattr(VolumeCropper, "label", watched)
+    monkeypatch.setattr(VolumeReader, "get_data", watched)
     return paths
 
 
@@ -165,7 +147,7 @@ def test_a_student_learns_from_unlabelled_subjects_and_resumes_bit_for_bit(
 
     monkeypatch.setattr(TeacherHandler, "attach", watched)
     labelling: list[str] = []
-    monkeypatch.setattr(module, "write_volume_file", _noting(module.write_volume_file, labelling))
+    monkeypatch.setattr(module, "_write", _noting(module._write, labelling))
     with pytest.MonkeyPatch.context() as patch:
         once(patch, ProgressHandler, "step", 6, KeyboardInterrupt())
         with pytest.raises(KeyboardInterrupt):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from monai.inferers import Inferer
 from monai.transforms import Compose
@@ -27,7 +30,7 @@ ENHANCING_OUT, ENHANCING = 3, 4
 
 
 def pseudo_label(image: Tensor, network: nn.Module, head: Head, inferer: Inferer) -> Tensor:
-    """The hard label that a network gives a whole volume, as it is cached: uint8 ``1 H W D`` (1 core, 2 oedema, 4 enhancing).
+    """The hard label that a network gives a whole volume, uint8 ``1 H W D``: 1 core, 2 oedema, 4 enhancing.
 
     Args:
         image: ``M H W D``, what the network reads, where it is.
@@ -38,6 +41,23 @@ def pseudo_label(image: Tensor, network: nn.Module, head: Head, inferer: Inferer
     label = head.label_map(inferer(image[None].float(), network))[0].cpu()
     label[label == ENHANCING_OUT] = ENHANCING
     return label
+
+
+def _write(path: Path, label: Tensor) -> None:
+    with replacing(path) as file:
+        np.savez_compressed(file, label=label.numpy())
+
+
+def _read(path: Path) -> Tensor | None:
+    """None where there is no label, or a damaged one: its checksum is verified."""
+    try:
+        with np.load(path) as content:
+            return torch.from_numpy(content["label"])
+    except FileNotFoundError:
+        return None
+    except (zipfile.BadZipFile, zlib.error, OSError, ValueError, KeyError, EOFError):
+        logger.warning("%s is damaged; it is made again", path)
+        return None
 
 
 @phase("labelling")
@@ -68,15 +88,13 @@ def pseudo_labels(
     for number in tqdm(range(len(samples)), "Labelling", disable=None):
         sample = samples[number]
         subject = sample["subject"]
-        path = folder / f"{subject}.pt"
-        if path.is_file():
-            label = torch.load(path, weights_only=True)
-        else:
+        path = folder / f"{subject}.npz"
+        label = _read(path)
+        if label is None:
             image = sample["image"].as_subclass(Tensor)[list(channels)].to(device)
             network = networks[route[subject] if route is not None else 0]
             label = pseudo_label(image, network.eval(), head, inferer)
-            with replacing(path) as file:
-                torch.save(label, file)
+            _write(path, label)
         labels.append(label)
     empty = sum(not label.any() for label in labels)
     if empty:

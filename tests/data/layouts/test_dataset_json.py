@@ -24,7 +24,7 @@ def test_msd_channels_are_flair_first(tmp_path: Path) -> None:
 def test_msd_is_loaded_with_its_own_convention(tmp_path: Path) -> None:
     datalist = Datalist.load(write_msd(tmp_path), modalities="t1ce")
     assert datalist.convention.name == "msd"
-    assert set(datalist.train[0]["image"]) == {"t1ce"}
+    assert datalist.sequences == ("t1", "t1ce", "t2", "flair")  # all channels of the file
 
 
 def test_nnunet_reads_channel_names(tmp_path: Path) -> None:
