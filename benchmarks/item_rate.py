@@ -15,7 +15,7 @@ from monai.data import CacheDataset, DataLoader, Dataset, MetaTensor
 from monai.transforms import Compose
 
 import zoo
-from kd_monai.config.overlays import STUDENT
+from kd_monai.config.overlays import SHARED, STUDENT, bundle_scripts, train_files
 from kd_monai.task import MODALITIES
 from question import Given, answer, contract, in_turn
 from row import Reach, Row, Side, faster

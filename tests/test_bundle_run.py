@@ -57,7 +57,7 @@ def settings(data: Path) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def teacher(data: Path, folder: Path) -> RunFolder:
     """Trained as `make teacher` does."""
-    return train_teacher(read_variables(None, variables(data=str(data), out=str(folder / "pipeline"))))
+    return train_teacher(read_variables(None, words(data=str(data), out=str(folder / 'pipeline'))))
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def assert_same_weights(one: Path, other: Path) -> None:
 def test_student_is_the_pipelines(
     teacher: RunFolder, settings: dict[str, Any], data: Path, folder: Path, warm_python: WarmPython
 ) -> None:
-    line = variables(data=str(data), out=str(folder / "pipeline"), teacher=str(teacher.path))
+    line = words(data=str(data), out=str(folder / 'pipeline'), teacher=str(teacher.path))
     student = train_student(read_variables(None, line))
     elsewhere = folder / "elsewhere"
     elsewhere.mkdir()

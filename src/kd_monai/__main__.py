@@ -145,7 +145,7 @@ def _demo(command: Command) -> None:
 def _study(command: Command) -> int:
     from kd_monai.grid.workflow import study
 
-    return study(_with_data(command).typed)
+    return study(_with_data(command))
 
 
 def _evaluate(command: Command) -> int:

@@ -9,7 +9,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from bundle_samples import as_labels, brain, save
-from tiny import pipeline
+from tiny import command
 
 Make = Callable[..., Path]
 
@@ -20,7 +20,7 @@ Predict = Callable[[list[str]], int]
 @pytest.fixture
 def predict(monkeypatch: pytest.MonkeyPatch) -> Predict:
     """Its exit status."""
-    return lambda line: pipeline("predict", line, monkeypatch)
+    return lambda line: command('predict', line)
 
 
 @pytest.mark.parametrize(("labels", "values"), [("brats2023", (1, 2, 3)), ("brats2018", (1, 2, 4)), ("msd", (2, 1, 3))])

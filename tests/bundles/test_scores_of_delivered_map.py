@@ -8,7 +8,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from tiny import TINY, pipeline, variables
+from tiny import TINY, command, words
 
 from kd_monai.data import Datalist
 from kd_monai.export.bundle import bundle_of
@@ -29,7 +29,7 @@ def regions(path: str | Path) -> tuple[np.ndarray, tuple[float, ...]]:
 def test_scores_are_those_of_the_written_files(
     verb: str, modalities: tuple[str, ...], phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert pipeline(verb, variables(data=str(phantom), out=str(tmp_path / "runs")), monkeypatch) == 0
+    assert command(verb, words(data=str(phantom), out=str(tmp_path / 'runs'))) == 0
     (run,) = (file.parent for file in (tmp_path / "runs").glob("*/run.json"))
     cases = read_cases(run / "cases.csv").set_index("subject")
     tested = Datalist.load(phantom, split_file=run / "split.json").test

@@ -281,7 +281,7 @@ def test_multi_gpu_train_on_two_processes(trained: Train, phantom: Path, tmp_pat
 
 
 def given(*more: str) -> argparse.Namespace:
-    return read_variables(None, [*variables(), *more])
+    return read_variables(None, [*words(), *more])
 
 
 def test_network_variable_reaches_teacher_baseline_and_student(monkeypatch: pytest.MonkeyPatch) -> None:

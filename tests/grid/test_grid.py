@@ -11,7 +11,7 @@ from kd_monai.grid.cells import Cell, plan
 from kd_monai.grid.grid import Grid, read_grid
 from kd_monai.training.grid_data import read_data
 from small_run import datalist
-from tiny import pipeline
+from tiny import command
 
 from kd_monai.config.variables import overrides_of, read_variables
 from kd_monai.errors import UserError
@@ -277,7 +277,7 @@ def test_what_a_fold_cannot_give_is_refused_before_anything_is_trained(
 def test_a_folder_without_data_is_one_message(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert pipeline("study", ["--data", str(tmp_path / "typo"), "--out", str(tmp_path)], monkeypatch) == 2
+    assert command('study', [f"DATA={tmp_path / 'typo'}", f'OUT={tmp_path}']) == 2
     said = capsys.readouterr().err
     assert "typo" in said
     assert "Traceback" not in said

@@ -19,7 +19,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
-from tiny import PIPELINES, TINY, coarse, pipeline
+from tiny import PIPELINES, TINY, coarse, command
 
 from kd_monai.export import bundle as export
 from kd_monai.report.report import report
@@ -82,7 +82,7 @@ def test_a_study_killed_half_way_and_resumed_ends_with_table_and_report_of_its_c
     monkeypatch.setattr("kd_monai.report.figures.draw_figures", lambda *_: [])  # tests of the report draw them
     done = {name: written(study, name) for name, cell in before.items() if cell["state"] == "finished"}
 
-    assert pipeline("study", study.line, monkeypatch) == 0
+    assert command('study', study.line) == 0
     said = capsys.readouterr()
     assert study.states() == ["finished"] * CELLS
     assert "Students against the baseline" in said.out
@@ -104,7 +104,7 @@ def test_a_study_killed_half_way_and_resumed_ends_with_table_and_report_of_its_c
         for cell in [study.cells()[name] for name in met]:
             _, script, *line = shlex.split(cell["command"])
             line = [part.replace(str(study.out), str(typed)) for part in line]
-            assert pipeline(Path(script).stem, line, monkeypatch) == 0
+            assert command(Path(script).stem, line) == 0
     finally:
         torch.set_num_threads(threads)
     short(typed)

@@ -13,7 +13,7 @@ import pytest
 from fake_runs import subjects_of, write_journal, write_run
 from matplotlib.image import imread
 from scipy.stats import wilcoxon
-from tiny import pipeline
+from tiny import command
 
 from kd_monai.metrics import case_values, endpoint, read_cases
 from kd_monai.report.comparable import comparable_runs
@@ -491,13 +491,13 @@ def test_results_that_are_shown_name_the_command_that_writes_them(name: str) -> 
 def test_the_command_prints_writes_and_fills_a_readme(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert pipeline("report", ["--out", str(tmp_path)], monkeypatch) == 2
+    assert command('report', [f'OUT={tmp_path}']) == 2
     assert "make student" in capsys.readouterr().err
     write_run(tmp_path, "baseline")
     write_run(tmp_path, "kdnet", lift=0.05)
     readme = tmp_path / "README.md"
     readme.write_text(f"{BEGIN}{END}")
-    assert pipeline("report", ["--out", str(tmp_path), "--readme", str(readme)], monkeypatch) == 0
+    assert command('report', [f'OUT={tmp_path}', f'README={readme}']) == 0
     assert "Primary endpoint on t1ce" in capsys.readouterr().out
     assert "| kdnet " in readme.read_text()
 

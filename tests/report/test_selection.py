@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from fake_runs import write_journal, write_run
-from tiny import pipeline
+from tiny import command
 
 from kd_monai.report.selection import choose, rank, validation_gains
 from kd_monai.runs.read import TrainedRun
@@ -104,6 +104,6 @@ def test_nothing_to_choose_from_is_an_error_with_the_remedy(tmp_path: Path, out:
 
 
 def test_the_command_prints_it(out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    assert pipeline("choose", ["--out", str(out), "--methods", "kdnet"], monkeypatch) == 0
+    assert command('choose', [f'OUT={out}', 'METHODS=kdnet']) == 0
     assert "First: kdnet." in capsys.readouterr().out
-    assert pipeline("choose", ["--out", str(out / "nothing")], monkeypatch) != 0
+    assert command('choose', [f"OUT={out / 'nothing'}"]) != 0

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from tiny import coarse, variables
+from tiny import coarse, words
 
 from kd_monai.config.variables import read_variables
 from kd_monai.training import roles
@@ -18,10 +18,7 @@ pytestmark = pytest.mark.slow
 
 def test_all_options_together_from_the_first_teacher_to_the_table(phantom: Path, tmp_path: Path) -> None:
     data = str(coarse(phantom, tmp_path / "data"))
-    line = variables(
-        data=data, out=str(tmp_path), n_subjects="3", teachers="crossfit", unlabelled="rest", init="teacher",
-        cache="disk",
-    )  # fmt: skip
+    line = words(data=data, out=str(tmp_path), n_subjects='3', teachers='crossfit', unlabelled='rest', init='teacher', cache='disk')  # fmt: skip
     given = read_variables(None, line)
     student = roles.train_student(given)
     assert student.record["n_unlabelled"] == 1
