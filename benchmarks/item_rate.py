@@ -15,7 +15,7 @@ from monai.data import CacheDataset, DataLoader, Dataset, MetaTensor
 from monai.transforms import Compose
 
 import zoo
-from kd_monai.config.overlays import STUDENT
+from kd_monai.config.overlays import SHARED, STUDENT, bundle_scripts, train_files
 from kd_monai.task import MODALITIES
 from question import Given, answer, contract, in_turn
 from row import Reach, Row, Side, faster
@@ -26,7 +26,8 @@ def shipped(cache: CacheDataset, side: int, items: int) -> DataLoader:
     """The student bundle's loader over a cache: its random transforms, its way to a batch."""
     parser = ConfigParser(ConfigParser.load_config_files(train_files(STUDENT)))
     parser.update({"train_samples": cache, "roi_size": [side] * 3, "steps_per_epoch": items, "batch_size": 1})
-    loader: DataLoader = parser.get_parsed_content("train#dataloader")
+    with bundle_scripts(SHARED):
+        loader: DataLoader = parser.get_parsed_content("train#dataloader")
     return loader
 
 

@@ -10,7 +10,7 @@ from monai.bundle import ConfigParser
 from monai.transforms import Compose, CropForegroundd, Orientationd
 
 import zoo
-from kd_monai.config.overlays import STUDENT
+from kd_monai.config.overlays import SHARED, STUDENT, bundle_scripts, train_files
 from kd_monai.data import Datalist, cache_dataset
 from kd_monai.data.entries import Entry
 from kd_monai.task import MODALITIES

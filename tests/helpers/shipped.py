@@ -7,7 +7,7 @@ from typing import Any
 from monai.bundle import ConfigParser
 from monai.transforms import Compose
 
-from kd_monai.config.overlays import STUDENT
+from kd_monai.config.overlays import SHARED, STUDENT, bundle_scripts, inference_files, train_files
 
 
 def shipped(name: str, **overrides: Any) -> Any:
