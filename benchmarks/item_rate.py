@@ -26,7 +26,8 @@ def shipped(cache: CacheDataset, side: int, items: int) -> DataLoader:
     """The student bundle's loader over a cache: its random transforms, its way to a batch."""
     parser = ConfigParser(ConfigParser.load_config_files(train_files(STUDENT)))
     parser.update({"train_samples": cache, "roi_size": [side] * 3, "steps_per_epoch": items, "batch_size": 1})
-    loader: DataLoader = parser.get_parsed_content("train#dataloader")
+    with bundle_scripts(SHARED):
+        loader: DataLoader = parser.get_parsed_content("train#dataloader")
     return loader
 
 

@@ -8,11 +8,12 @@ finite.
 
 from __future__ import annotations
 
-import torch
-from kd_monai.config.methods import heads_needed
-from monai.bundle import ConfigParser
+from pydoc import locate
 
-from kd_monai.config.overlays import STUDENT
+import torch
+
+from kd_monai.config.overlays import STUDENT, overlay, train_files
+from kd_monai.config.plan import Plan
 from question import Given, answer, contract, in_turn
 from row import Row, Side, costlier
 from student_step import watched
@@ -25,9 +26,10 @@ METHODS = sorted(file.stem for file in (STUDENT / "configs" / "methods").glob("*
 
 def head_of(method: str) -> str:
     """The head that a method's terms read; that of train.yaml where they read either."""
-    files = [STUDENT / "configs" / "train.yaml", STUDENT / "configs" / "methods" / f"{method}.yaml"]
-    config = ConfigParser.load_config_files(files)
-    return next(iter(heads_needed(config).values()), config["head"])
+    config = Plan.read("student", STUDENT, [*train_files(STUDENT), overlay(STUDENT, "method", method)], {}).config
+    terms = (config["terms"] or {}).values()
+    classes = [locate(term["term"]["_target_"]) for term in terms]
+    return next((cls.needs_head for cls in classes if hasattr(cls, "needs_head")), config["head"])
 
 
 def weights(training: Training) -> torch.Tensor:

@@ -17,7 +17,8 @@ from typing import Any
 import torch
 import yaml
 
-from kd_monai.config.overlays import STUDENT, overlay
+from kd_monai.config.overlays import STUDENT, overlay, train_files
+from kd_monai.config.plan import Plan
 from kd_monai.metrics import read_cases
 from kd_monai.networks.inferers import resolved_precision
 from kd_monai.runs.read import run_curve
@@ -78,8 +79,8 @@ def measure(given: Given) -> list[Row]:
 
 
 def _run(given: Given, settings: dict[str, Any]) -> Path:
-    files = [overlay(STUDENT, "recipe", "quick"), overlay(STUDENT, "method", "baseline")]
-    return train(STUDENT, files, {**settings, "output_dir": str(given.work / "runs")}).path
+    files = [*train_files(STUDENT), overlay(STUDENT, "recipe", "quick"), overlay(STUDENT, "method", "baseline")]
+    return train(Plan.read("baseline", STUDENT, files, {**settings, "output_dir": str(given.work / "runs")}))
 
 
 def _check_pair(folders: dict[str, Path]) -> None:

@@ -26,7 +26,7 @@ from monai.bundle import ConfigWorkflow
 from monai.transforms import LoadImage
 
 import zoo
-from kd_monai.config.overlays import STUDENT
+from kd_monai.config.overlays import STUDENT, overlay, train_files
 from kd_monai.data import Datalist
 from kd_monai.export.bundle import bundle_of
 from kd_monai.export.predict import predict
@@ -107,7 +107,7 @@ def _subject(given: Given) -> dict[str, str]:
 
 def _student(given: Given) -> Path:
     """An exported student as the quick recipe makes it."""
-    configs = [STUDENT / "configs" / "train.yaml", STUDENT / "configs" / "methods" / "baseline.yaml"]
+    configs = [*train_files(STUDENT), overlay(STUDENT, "method", "baseline")]
     small = {"roi_size": [32, 32, 32], "width": 4} if given.tiny else {}
     run = untrained_run(
         STUDENT, configs, dataset_dir=str(given.small_data), output_dir=str(given.work / "runs"), device="cpu", **small

@@ -20,13 +20,14 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
-from kd_monai.config.overlays import BUNDLES, TEACHER
+from kd_monai.config.overlays import TEACHER, train_files
 from kd_monai.export.verify import untrained_run
 from question import Given, answer, contract, in_turn
 from row import Reach, Row, Side, costlier
 
-PIPELINES = BUNDLES.parent / "pipelines"
+PIPELINES = Path(__file__).parents[1] / "pipelines"
 IMPORT = "import monai, time; print(time.perf_counter())"
 FIRST_STEP = """
 import json, os, runpy, sys, time
@@ -90,13 +91,13 @@ class FirstSteps:
         self.out, self.role = given.work / "runs", role
         data = str(given.small_data.resolve())
         tiny = TINY if given.tiny else {}
-        self.line = [str(PIPELINES / f"{pipeline}.py"), "--data", data]
-        self.line += ["--cache", "disk", "--out", str(self.out), "--device", str(given.device)]
-        self.line += [part for name, value in tiny.items() for part in ("--set", f"{name}={value}")]
+        self.line = [str(PIPELINES / f"{pipeline}.py"), f"DATA={data}"]
+        self.line += ["CACHE=disk", f"OUT={self.out}", f"DEVICE={given.device}"]
+        self.line += [f"SET={' '.join(f'{name}={value}' for name, value in tiny.items())}"] if tiny else []
         if role == "student":
             # elsewhere: `student.py` without a teacher would take it for the one that it is to train
             config = {"dataset_dir": data, "output_dir": str(given.work / "teacher"), "device": "cpu", **tiny}
-            self.line += ["--teacher", str(untrained_run(TEACHER, [TEACHER / "configs" / "train.yaml"], **config))]
+            self.line += [f"TEACHER={untrained_run(TEACHER, train_files(TEACHER), **config)}"]
         self.parts: list[tuple[float, float]] = []
         self.seed = 0
         self.run()
@@ -107,7 +108,7 @@ class FirstSteps:
         return {file.name: file.stat().st_mtime_ns for file in files if file.is_file()}
 
     def run(self) -> dict[str, float]:
-        began, line = seconds(FIRST_STEP, *self.line, "--seed", str(self.seed))
+        began, line = seconds(FIRST_STEP, *self.line, f"SEED={self.seed}")
         self.seed += 1
         return {"process": began, **json.loads(line)}
 

@@ -10,11 +10,12 @@ from typing import Any
 
 import torch
 from ignite.engine import Engine, Events
-from monai.bundle import ConfigWorkflow
 
-from kd_monai.config.overlays import STUDENT, TEACHER
+from kd_monai.config.overlays import SHARED, STUDENT, TEACHER, bundle_scripts, overlay, train_files
+from kd_monai.config.plan import Plan
 from kd_monai.export.verify import untrained_run
 from kd_monai.networks import openvino_is_installed
+from kd_monai.training.workflow import workflow_of
 from question import Given
 
 LENGTH = 100
@@ -40,7 +41,7 @@ def overrides(given: Given, steps: int, epochs: int = LENGTH) -> dict[str, Any]:
 
 def teacher(given: Given, **more: Any) -> Path:
     """Run folder of a teacher of the student's size; untrained: it costs what a trained one does."""
-    return untrained_run(TEACHER, [TEACHER / "configs" / "train.yaml"], **{**overrides(given, 1, 1), **more})
+    return untrained_run(TEACHER, train_files(TEACHER), **{**overrides(given, 1, 1), **more})
 
 
 def runtimes(given: Given) -> list[str]:
@@ -75,20 +76,17 @@ class Training:
     """
 
     def __init__(self, given: Given, method: str, steps: int, **more: Any) -> None:
-        configs = STUDENT / "configs"
-        self._workflow = ConfigWorkflow(
-            config_file=[str(configs / "train.yaml"), str(configs / "methods" / f"{method}.yaml")],
-            workflow_type="train",
-            logging_file=False,
-            bundle_root=str(STUDENT),
-            **{**overrides(given, steps), **more},
-        )
-        self._workflow.initialize()
+        files = [*train_files(STUDENT), overlay(STUDENT, "method", method)]
+        plan = Plan.read("student", STUDENT, files, {**overrides(given, steps), **more})
+        self._workflow = workflow_of(plan, "train")
         parser = self._workflow.parser
-        for number, _ in enumerate(
-            parser.get("run")[:-1]
-        ):  # the last one trains; a student attaches its teacher before
-            parser.get_parsed_content(f"run#{number}")
+        parser["plan"] = plan
+        with bundle_scripts(SHARED):
+            self._workflow.initialize()
+            # the last one trains; a student attaches its teacher before
+            for number, _ in enumerate(parser.get("run")[:-1]):
+                parser.get_parsed_content(f"run#{number}")
+            parser.get_parsed_content("train#trainer")
         self.trainer: Engine = parser.get_parsed_content("train#trainer")
         self.config = parser
         self._device = given.device

@@ -9,7 +9,7 @@ import pytest
 
 SRC = Path(__file__).parents[1] / "src" / "kd_monai"
 FLOORS = [
-    {"task", "outputs", "errors", "atomic", "phases", "__init__"},
+    {"task", "outputs", "errors", "atomic", "phases", "processes", "__init__"},
     {"losses", "networks", "data", "metrics", "phantom"},
     {"handlers", "tracking"},
     *({room} for room in ("config", "runs", "teachers", "export", "training", "grid", "report", "__main__")),

@@ -13,9 +13,10 @@ import torch
 from monai.data import DataLoader, Dataset
 from monai.engines import SupervisedEvaluator
 from monai.transforms import Compose, Invertd, Lambdad
+from shipped import cached_transforms
 from torch import nn
 
-from kd_monai.data import cached_transforms, region_transforms
+from kd_monai.data import items, region_transforms
 from kd_monai.handlers import CaseScoresHandler, ThresholdHandler
 from kd_monai.metrics import MORE_COLUMNS, ThresholdChoice
 from kd_monai.networks.inferers import AutocastSlidingWindowInferer
@@ -122,15 +123,16 @@ def test_through_crop_orientation_and_resampling_the_map_lands_on_its_own_grid(s
     nib.save(nib.Nifti1Image(brain, affine), tmp_path / "t1ce.nii.gz")
     case["image"] = {"t1ce": str(tmp_path / "t1ce.nii.gz")}
 
-    preprocessing = cached_transforms(["t1ce"], "brats2018", spacing_mm, with_label=False)
+    preprocessing = cached_transforms("brats2018", spacing_mm, half=False)
+    (item,) = items([case], ["t1ce"], with_label=False)
     rows: list[dict[str, Any]] = []
     loader = DataLoader(
-        Dataset([case], Compose([preprocessing, *region_transforms(with_label=False)])), batch_size=1, num_workers=0
+        Dataset([item], Compose([preprocessing, *region_transforms(with_label=False)])), batch_size=1, num_workers=0
     )
     SupervisedEvaluator(
         device=torch.device("cpu"),
         val_data_loader=loader,
-        network=ReadsTheImage(preprocessing(case)["image"].float()),
+        network=ReadsTheImage(preprocessing(item)["image"].float()),
         inferer=AutocastSlidingWindowInferer("cpu", [32, 32, 32], 0.5, precision="fp32"),
         prepare_batch=lambda batch, device, non_blocking, **_: (batch["image"].to(device), None),
         postprocessing=Compose(
