@@ -176,7 +176,8 @@ def _overrides(command: Command) -> dict[str, Any]:
 def _fitting(plan: Plan, overrides: Mapping[str, Any]) -> dict[str, Any]:
     """Those that the plan has a place for: a teacher has no terms, a baseline no teachers."""
     # what makes a baseline one is not changed by an override
-    fixed = stacked([plan.files[-1]]) if plan.role == "baseline" else ()
+    methods = [file for file in plan.files if file.parent.name == "methods"]
+    fixed = stacked(methods) if plan.role == "baseline" else ()
     return {
         target: value
         for target, value in overrides.items()

@@ -56,11 +56,12 @@ class Kind:
         variables |= {"CACHE": command["CACHE"], "OUT": str(command["OUT"])}
         variables |= {"TEACHERS": "crossfit"} if inner_folds else {}
         wanted = dict(command["SET"] or {}) | (dict(command["TEACHER_SET"] or {}) if role == "teacher" else {})
-        plan = _plan(role, _read(role, variables))
-        settings = {target: text for target, text in wanted.items() if plan.knows(target)}
+        plans = _read(role, variables)
+        settings = {target: text for target, text in wanted.items() if _plan(role, plans).knows(target)}
         settings |= {"inner_folds": str(inner_folds)} if inner_folds else {}
-        name = Path(method).stem if _is_file(method) else method or role
-        return cls(name, role, variables, settings, _read(role, {**variables, "SET": as_text(settings)}))
+        if settings:
+            plans = _read(role, {**variables, "SET": as_text(settings)})
+        return cls(Path(method).stem if _is_file(method) else method or role, role, variables, settings, plans)
 
     @property
     def plan(self) -> Plan:
@@ -128,7 +129,8 @@ def read_kinds(command: Command) -> Kinds:
         Kind.read(command, "baseline" if name == "baseline" else "student", "" if name == "baseline" else name)
         for name in command["METHODS"]
     ]
-    _check_names([kind.name for kind in methods])
+    _check_distinct("METHODS must differ in their names", [kind.name for kind in methods])
+    _check_distinct("MODALITIES names each entry once", command["MODALITIES"])
     folds = {kind.name: kind.plans.inner_folds for kind in methods if kind.plans.inner_folds}
     if len(set(folds.values())) > 1:
         raise UserError(
@@ -236,10 +238,10 @@ def _plan(role: str, plans: Plans) -> Plan:
     return plans.teacher
 
 
-def _check_names(names: Sequence[str]) -> None:
+def _check_distinct(rule: str, names: Sequence[str]) -> None:
     for name in names:
         if names.count(name) > 1:
-            raise UserError(f"METHODS must differ in their names; two are called {name}. Rename one.")
+            raise UserError(f"{rule}; {name} stands twice. Rename one, or leave it out.")
 
 
 def _check_settings(command: Command, teacher: Kind, methods: Sequence[Kind]) -> None:
