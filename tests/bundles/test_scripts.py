@@ -125,7 +125,3 @@ def test_runtime_and_windows(tmp_path: Path) -> None:
         resolved_runtime("openvino", str(tmp_path / "none.xml"), "cpu")
     counts = [windows_at_once("torch", False), windows_at_once("torch", True), windows_at_once("openvino", False)]
     assert counts == [2, 1, 1]
-        2,
-        1,
-        1,
-    ]
