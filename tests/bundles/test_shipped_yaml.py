@@ -295,7 +295,7 @@ def test_network_variable_reaches_teacher_baseline_and_student(monkeypatch: pyte
     for verb in (train_teacher, train_baseline, train_student):
         verb(given("--network", "dynunet"))
     assert [bundle for bundle, _ in launched] == [TEACHER, STUDENT, TEACHER, STUDENT]
-    for bundle, overlays in launched:
+    for _, overlays in launched:
         assert SHARED / "networks" / "dynunet.yaml" in overlays
     launched.clear()
     train_baseline(given())

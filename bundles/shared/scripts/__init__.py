@@ -1,4 +1,4 @@
-"""What a bundle computes beside stock MONAI; it needs MONAI, torch, numpy and nibabel alone, and travels with an export."""
+"""What a bundle computes beside stock MONAI: needs MONAI, torch, numpy and nibabel alone; travels with an export."""
 
 from scripts.inputs import check_inputs, find_inputs, output_files
 from scripts.prediction import Outputd, RuntimeInferer, default_device, forward, resolved_runtime, windows_at_once
