@@ -44,10 +44,9 @@ def test_a_status_of_the_command_is_its_own() -> None:
 
 
 def test_what_a_component_raised_comes_out_without_what_monai_says_around_it() -> None:
+    wrapped = RuntimeError("Failed to instantiate")
+    wrapped.__cause__ = UserError("its own")
     with pytest.raises(UserError, match="its own"), component_errors():
-        try:
-            raise UserError("its own")
-        except UserError as error:
-            raise RuntimeError("Failed to instantiate") from error
+        raise wrapped
     with pytest.raises(RuntimeError, match="another"), component_errors():
         raise RuntimeError("another")

@@ -127,7 +127,11 @@ def read_plans(command: Command, role: str) -> Plans:
     teacher = _base(TEACHER, "teacher", command, values.get("TEACHER_NETWORK") or values["NETWORK"])
     student = _base(STUDENT, role, command, values["NETWORK"], method)
     settings = _settings(command, "SET")
-    _check_ids("SET", settings, [teacher, student])
+    known = [teacher, student]
+    if role == "baseline":  # beside a student, whose settings are none of its own
+        taught = values.get("METHOD") or "kdnet"
+        known.append(_base(STUDENT, "student", command, values["NETWORK"], "kdnet" if taught == "baseline" else taught))
+    _check_ids("SET", settings, known)
     _check_ids("TEACHER_SET", for_teacher, [teacher])
     student = student.changed({**_fitting(student, {**overrides, **settings}), **_typed(command, "MODALITY")})
     if role == "baseline" or named:

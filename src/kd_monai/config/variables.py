@@ -5,6 +5,7 @@ It needs the standard library alone, so that `make` can print it before anything
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -72,7 +73,7 @@ def nearest(name: str, known: Sequence[str]) -> str:
 
 def _path(name: str, text: str) -> Path:
     """As it was typed, `~` apart, and absolute: a run's configuration is read again from other folders."""
-    return Path(text).expanduser().absolute()
+    return Path(os.path.expanduser(text)).absolute()
 
 
 def _integer(least: int) -> Callable[[str, str], int]:
@@ -209,7 +210,7 @@ TABLE = (
     Variable("OUT", (*TRAINED, "evaluate", "compare", "report", "choose", "pack", "unpack", "mlflow"),
              "folder of the runs", "runs", "runs/study", _path, "output_dir"),
     Variable("OUT", ("bench",), "folder of bench.json", "runs", "runs/bench", _path),
-    Variable("FORCE", (*ONE_RUN, "evaluate"), "1 does again what was named and is done", "0", "1", _flag),
+    Variable("FORCE", (*ONE_RUN, "evaluate"), "1 does again what was named and is done", "0", "1", _flag, "force"),
     Variable("TEACHER", ("student",),
              "run folder of a finished teacher; several joined by ',' teach with their mean",
              "", "runs/teacher-fold0-KEY", _paths),

@@ -144,7 +144,7 @@ def shell_command(job: Job, files: JobFiles) -> str:
 
 
 def _threads(command: Command) -> int:
-    """Of each job: jobs at once share this machine's processors. Another number gives a CPU training other last bits."""
+    """Of each job: jobs at once share the processors. Another number gives a CPU training other last bits."""
     if "OMP_NUM_THREADS" in os.environ:
         return int(os.environ["OMP_NUM_THREADS"])
     if command["PROFILE"]:

@@ -169,10 +169,11 @@ def label_efficiency_findings(rows: pd.DataFrame) -> list[str]:
                 "is not in this folder, so its number of labelled subjects is unknown."
             )
     if len(rows):
-        numbers = dict.fromkeys(f"{n:.0f}" for n in (rows.n_val.min(), rows.n_val.max()) if pd.notna(n))
+        counts = dict.fromkeys(f"{n:.0f}" for n in (rows.n_val.min(), rows.n_val.max()) if pd.notna(n))
+        number = " to ".join(counts) or "unrecorded number of"
         sentences.append(
-            f"Labelled subjects exclude the {' to '.join(numbers) or 'unrecorded number of'} validation subjects of each run. Their "
-            "references choose its epoch and its thresholds."
+            f"Labelled subjects exclude the {number} validation subjects of each run. Their references choose its "
+            "epoch and its thresholds."
         )
     return sentences
 
