@@ -25,7 +25,7 @@ from kd_monai.teachers.initial_weights import sliced_weights
 
 logger = logging.getLogger(__name__)
 
-_PLAIN = {variable.target for variable in TABLE} - {"", "init"} | {"recipe"}
+_PLAIN = {variable.target for variable in TABLE} - {"", "init"} | {"recipe", "method"}
 
 
 def preflight(plans: Plans) -> None:
@@ -92,7 +92,7 @@ def _check_unlabelled(student: Plan, teacher: Plan | None) -> None:
             "has none. Leave UNLABELLED or this METHOD out."
         )
     names = {*student.config["modality"].split("-"), *(teacher.config["modality"].split("-") if teacher else ())}
-    read_datalist(student, sample_modalities=list(parse_modalities(names)))
+    read_datalist(student, read_modalities=list(parse_modalities(names)))
 
 
 @dataclass
