@@ -128,9 +128,7 @@ METHODS = [path.stem for path in sorted((STUDENT / "configs" / "methods").glob("
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_every_method_goes_with_the_default_network(
-    method: str, plans: Make, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_every_method_goes_with_the_default_network(method: str, plans: Make, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     head = ["SET=head=labels"] if method == "standardized" else []
     made = plans("NETWORK=unet", f"METHOD={method}", "MODALITY=t1-t2", *head)

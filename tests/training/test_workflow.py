@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 from pathlib import Path
@@ -10,11 +11,14 @@ from typing import Any
 import pytest
 import torch
 from small_volumes import once, short, write_volumes
+from teacher_runs import teacher_run
 from tiny import train
 
-from kd_monai.config.overlays import STUDENT, TEACHER
+from kd_monai.config.overlays import SHARED, STUDENT, TEACHER, train_files
+from kd_monai.config.plan import Plan, Plans, read_plans
+from kd_monai.config.variables import read_command
 from kd_monai.handlers import BestModelHandler, NaNLossError, ProgressHandler
-from kd_monai.runs.folder import RunFolder
+from kd_monai.training import workflow
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +31,7 @@ def settings(cases: Path, tmp_path: Path) -> dict[str, Any]:
     return {**short(cases, tmp_path / "runs"), "modality": "t1ce"}
 
 
-def losses_of(run: RunFolder) -> dict[str, list[float]]:
+def losses_of(run: Any) -> dict[str, list[float]]:
     """Training and validation loss of each epoch that was completed."""
     seen: dict[str, list[float]] = {}
     for line in (run.path / "losses.jsonl").read_text().splitlines():
@@ -64,7 +68,7 @@ def test_ctrl_c_goes_through_ignite_and_monai_marks_the_run_killed_and_the_next_
     assert record_of(settings)["status"] == "FINISHED"
     whole = train(TEACHER, [], {**settings, "output_dir": str(tmp_path / "undisturbed")})
     weights = [torch.load(run.model, weights_only=True) for run in (resumed, whole)]
-    assert resumed.key == whole.key
+    assert resumed.record["run_key"] == whole.record["run_key"]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[1])
     assert losses_of(resumed) == losses_of(whole)
     assert {name: len(values) for name, values in losses_of(whole).items()} == {"train/loss": 3, "val/loss": 3}
@@ -77,7 +81,7 @@ def test_the_bundles_logging_configuration_stays_with_monais_command_line(settin
         with pytest.raises(ValueError, match="epochs"):
             train(
                 bundle,
-                [bundle / "configs" / "methods" / "baseline.yaml"] * (bundle == STUDENT),
+                [STUDENT / "configs" / "methods" / "baseline.yaml"] * (bundle == STUDENT),
                 settings | {"epochs": 0},
             )
     assert logging.getLogger().handlers == before
@@ -109,7 +113,7 @@ def test_teacher_and_student_are_trained_and_not_trained_again(
     settings |= {"epochs": 1}
     teacher = train(TEACHER, [], {**settings, "modality": "t1-t1ce"})
     student = train(STUDENT, [], {**settings, "teacher": str(teacher.path)})
-    assert student.record["teacher_key"] == teacher.key
+    assert student.record["teacher_key"] == teacher.record["run_key"]
     monkeypatch.setattr(ProgressHandler, "step", lambda *_: pytest.fail("trained again"))
     assert train(TEACHER, [], {**settings, "modality": "t1-t1ce"}).path == teacher.path
     assert train(STUDENT, [], {**settings, "teacher": str(teacher.path)}).path == student.path
@@ -127,6 +131,93 @@ def test_a_terms_of_weight_zero_student_is_the_baseline_bit_for_bit(settings: di
 
 
 def test_a_student_without_a_teacher_is_told_what_to_write(settings: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"--teacher FOLDER"):
+    with pytest.raises(ValueError, match="TEACHER"):
         train(STUDENT, [], settings)
     assert not Path(settings["output_dir"]).exists()
+
+
+# --- the order in which a command trains
+
+
+class Launches:
+    """Stands in for `train`: notes the plans."""
+
+    def __init__(self, out: Path) -> None:
+        self.out, self.plans = out, list[Plan]()
+
+    def __call__(self, plan: Plan) -> Path:
+        self.plans.append(plan)
+        return self.out / f"run{len(self.plans)}"
+
+    def values(self, name: str) -> list[Any]:
+        return [plan.config.get(name) for plan in self.plans]
+
+
+@pytest.fixture
+def launches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Launches:
+    made = Launches(tmp_path)
+    monkeypatch.setattr(workflow, "train", made)
+    return made
+
+
+def plans(*words: str) -> Plans:
+    return read_plans(read_command(["student", *words]), "student")
+
+
+INNER = ["0/3", "1/3", "2/3"]
+
+
+def test_a_student_names_the_teacher_that_was_trained_for_it(launches: Launches) -> None:
+    made = plans("FOLD=1")
+    teachers = workflow.train_teachers(made)
+    assert teachers == [launches.out / "run1"]
+    assert workflow.train_student(made, teachers) == launches.out / "run2"
+    assert [plan.role for plan in launches.plans] == ["teacher", "student"]
+    assert launches.plans[1].config["teacher"] == str(launches.out / "run1")
+
+
+def test_a_teacher_that_is_named_is_taken_and_several_teach_together(launches: Launches, tmp_path: Path) -> None:
+    made = plans(f"TEACHER={tmp_path}/mine,{tmp_path}/yours")
+    teachers = workflow.train_teachers(made)
+    assert not launches.plans
+    workflow.train_student(made, teachers)
+    assert launches.plans[0].config["teacher"] == f"{tmp_path}/mine,{tmp_path}/yours"
+
+
+def test_a_cross_fitted_student_has_a_teacher_of_all_and_one_for_each_inner_fold(
+    tmp_path: Path, launches: Launches
+) -> None:
+    teacher_run(tmp_path / "run1", width=5)  # what the first training leaves behind
+    made = plans("TEACHERS=crossfit", "FOLD=1", f"OUT={tmp_path / 'out'}")
+    teachers = workflow.train_teachers(made)
+    assert teachers == [launches.out / f"run{number}" for number in (1, 2, 3, 4)]
+    assert launches.values("inner_fold") == [None, *INNER]
+    assert launches.values("width")[1:] == [5, 5, 5]  # as the first was trained
+    assert set(launches.values("output_dir")) == {str(tmp_path / "out")}
+    workflow.train_student(made, teachers)
+    assert launches.plans[-1].config["teacher"] == ",".join(map(str, teachers))
+
+
+def test_inner_teachers_of_a_named_one_are_trained_as_it_was(launches: Launches, tmp_path: Path) -> None:
+    mine = teacher_run(tmp_path / "mine", width=3)
+    made = plans("TEACHERS=crossfit", f"TEACHER={mine}", "SET=inner_folds=2 width=4")
+    assert workflow.train_teachers(made)[0] == mine
+    assert launches.values("inner_fold") == ["0/2", "1/2"]
+    assert launches.values("width") == [3, 3]
+
+
+def test_a_baseline_is_trained_without_a_teacher(launches: Launches) -> None:
+    workflow.train_student(plans("METHOD=baseline"), [])
+    assert launches.plans[0].role == "baseline"
+    assert launches.plans[0].config["teacher_run"] is None
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_run_together(settings: dict[str, Any]) -> None:
+    """With GPUS=2, on a CPU."""
+    files = [*train_files(TEACHER), SHARED / "multi_gpu_train.yaml"]
+    plan = Plan.read("teacher", TEACHER, files, {**settings, "epochs": 1})
+    run = workflow.train(dataclasses.replace(plan, processes=2))
+    record = json.loads((run / "run.json").read_text())
+    assert (record["status"], record["processes"]) == ("FINISHED", 2)
+    assert (run / "model.pt").is_file()
