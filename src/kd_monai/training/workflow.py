@@ -124,7 +124,9 @@ def _train_distributed(plan: Plan) -> Path:
         config.write_text(yaml.safe_dump(dict(plan.config), sort_keys=False))
         line = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={plan.processes}"]
         line += ["-m", "kd_monai.training.workflow", plan.role, str(plan.bundle), str(config), str(answer)]
-        status = subprocess.run(line, check=False).returncode
+        # a user's term may lie in a folder that this process came to know
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        status = subprocess.run(line, env=environment, check=False).returncode
         if status or not answer.is_file():
             raise UserError(f"One of {plan.processes} processes ended with status {status}. Its message stands above.")
         return Path(answer.read_text())
