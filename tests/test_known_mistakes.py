@@ -118,7 +118,7 @@ def test_training_reads_no_test_subject_and_the_best_model_is_that_of_the_valida
     assert validate["best"]["_target_"] == "kd_monai.handlers.BestModelHandler"
     assert "@validate#best" in validate["handlers"]
     assert not any("BestModel" in str(handler) for handler in config["train"]["handlers"])
-    evaluation = yaml.safe_load((BUNDLES / bundle / "configs" / "evaluate.yaml").read_text())
+    evaluation = yaml.safe_load((BUNDLES / "shared" / "evaluate.yaml").read_text())
     assert evaluation["dataset"]["data"] == "$@datalist.test"
 
 

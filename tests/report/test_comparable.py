@@ -11,7 +11,7 @@ import pytest
 import yaml
 from monai.bundle import ConfigParser
 
-from kd_monai.config.overlays import STUDENT, TEACHER, overlay
+from kd_monai.config.overlays import STUDENT, TEACHER, overlay, train_files
 from kd_monai.metrics import METRICS, case_row, cases_frame, write_cases
 from kd_monai.report.comparable import comparable_key, comparable_runs
 from kd_monai.report.pooled import PooledRuns
@@ -26,7 +26,7 @@ DICE = {"teacher": 0.8, "baseline": 0.5, "student": 0.6, "fixed_mask": 0.2}
 def config(role: str, modality: str, network: str, **changes: Any) -> dict[str, Any]:
     """As training resolves it: recipe, network and method on `train.yaml`, then the overrides."""
     bundle = TEACHER if role == "teacher" else STUDENT
-    files = [bundle / "configs" / "train.yaml", overlay(bundle, "recipe", "quick"), overlay(bundle, "network", network)]
+    files = [*train_files(bundle), overlay(bundle, "recipe", "quick"), overlay(bundle, "network", network)]
     if role != "teacher":
         files.append(overlay(bundle, "method", "baseline" if role == "baseline" else "kdnet"))
     parser = ConfigParser(ConfigParser.load_config_files([str(file) for file in files]))

@@ -42,7 +42,7 @@ def test_an_unfinished_run_and_a_folder_that_is_none_are_refused(tmp_path: Path)
 
 @pytest.mark.parametrize("bundle", [TEACHER, STUDENT], ids=lambda path: path.name)
 def test_evaluation_looks_at_the_data_before_all_else(bundle: Path) -> None:
-    evaluation = yaml.safe_load((bundle / "configs" / "evaluate.yaml").read_text())
+    evaluation = yaml.safe_load((SHARED / "evaluate.yaml").read_text())
     assert evaluation["initialize"][0] == "$@scored_run.check(@datalist)"
 
 

@@ -12,7 +12,7 @@ from small_volumes import short, write_volumes
 from teacher_runs import teacher_run
 from tiny import train
 
-from kd_monai.config.overlays import STUDENT, TEACHER, overlay
+from kd_monai.config.overlays import STUDENT, TEACHER, overlay, train_files
 from kd_monai.handlers import TeacherHandler
 from kd_monai.teachers.ensemble import read_teacher
 from kd_monai.teachers.initial_weights import initial_network
@@ -31,7 +31,7 @@ def a_teacher(folder: Path, network: str = "basicunet", modality: str = FOUR, **
 
 
 def student(modality: str, network: str = "basicunet", **settings: Any) -> Any:
-    files = [STUDENT / "configs" / "train.yaml", overlay(STUDENT, "network", network)]
+    files = [*train_files(STUDENT), overlay(STUDENT, "network", network)]
     parser = ConfigParser(ConfigParser.load_config_files([str(file) for file in files]))
     parser.update({"modality": modality, "width": 2, **settings})
     torch.manual_seed(5)
