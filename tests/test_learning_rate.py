@@ -15,8 +15,13 @@ from monai.engines import SupervisedTrainer
 from torch import nn
 from torch.optim.lr_scheduler import PolynomialLR, ReduceLROnPlateau
 
-BUNDLES = Path(__file__).parents[1] / "bundles"
-NAMES = ("brats_multimodal_teacher", "brats_monomodal_student")
+from kd_monai.config.overlays import SHARED, STUDENT, TEACHER, train_files
+
+both = pytest.mark.parametrize("bundle", [TEACHER, STUDENT], ids=lambda path: path.name)
+
+
+def configuration(bundle: Path, recipe: str) -> dict[str, Any]:
+    return ConfigParser.load_config_files([*train_files(bundle), SHARED / "recipes" / f"{recipe}.yaml"])
 
 
 class TrainedAsWired:
@@ -28,9 +33,8 @@ class TrainedAsWired:
         val_loss: epoch -> the loss that validation leaves in the evaluator's metrics.
     """
 
-    def __init__(self, bundle: str, recipe: str, epochs: int, val_loss: Callable[[int], float]) -> None:
-        configs = BUNDLES / bundle / "configs"
-        config = ConfigParser.load_config_files([configs / "train.yaml", configs / "recipes" / f"{recipe}.yaml"])
+    def __init__(self, bundle: Path, recipe: str, epochs: int, val_loss: Callable[[int], float]) -> None:
+        config = configuration(bundle, recipe)
         self.parser = ConfigParser(config)
         self.validator = SimpleNamespace(state=SimpleNamespace(metrics={}))
         self.network = nn.Conv3d(1, 3, 1, bias=False)
@@ -70,9 +74,9 @@ class TrainedAsWired:
         trainer.run()
 
 
-@pytest.mark.parametrize("bundle", NAMES)
+@both
 @pytest.mark.parametrize("recipe", ["quick", "study"])
-def test_the_rate_falls_along_the_polynomial_to_zero_at_the_end(bundle: str, recipe: str) -> None:
+def test_the_rate_falls_along_the_polynomial_to_zero_at_the_end(bundle: Path, recipe: str) -> None:
     epochs = 10
     trained = TrainedAsWired(bundle, recipe, epochs, val_loss=lambda epoch: 1.0)
     start = trained.parser["learning_rate"]
@@ -92,15 +96,15 @@ def lr_of_torch(make: Callable[[torch.optim.Optimizer], Any], start: float, loss
 
 
 def test_the_polynomial_is_torchs() -> None:
-    trained = TrainedAsWired(NAMES[1], "quick", 8, val_loss=lambda epoch: 1.0)
+    trained = TrainedAsWired(STUDENT, "quick", 8, val_loss=lambda epoch: 1.0)
     expected = lr_of_torch(
         lambda optimizer: PolynomialLR(optimizer, total_iters=8, power=0.9), trained.parser["learning_rate"], None, 8
     )
     assert trained.lr[::2] == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("bundle", NAMES)
-def test_the_papers_rate_falls_to_a_fifth_after_50_epochs_without_a_lower_validation_loss(bundle: str) -> None:
+@both
+def test_the_papers_rate_falls_to_a_fifth_after_50_epochs_without_a_lower_validation_loss(bundle: Path) -> None:
     """The validation loss falls for 20 epochs and then no more."""
 
     def val_loss(epoch: int) -> float:
@@ -120,8 +124,8 @@ def test_the_papers_rate_falls_to_a_fifth_after_50_epochs_without_a_lower_valida
     assert by_epoch == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("bundle", NAMES)
-def test_the_schedule_and_the_trainer_have_one_optimiser(bundle: str) -> None:
+@both
+def test_the_schedule_and_the_trainer_have_one_optimiser(bundle: Path) -> None:
     """Rebuilt anywhere, its moments would be forgotten and its schedule would turn an idle wheel."""
     trained = TrainedAsWired(bundle, "quick", 3, val_loss=lambda epoch: 1.0)
     optimizer = trained.parser.get_parsed_content("optimizer")
@@ -131,10 +135,9 @@ def test_the_schedule_and_the_trainer_have_one_optimiser(bundle: str) -> None:
     assert state["step"].item() == 3 * 2
 
 
-@pytest.mark.parametrize("bundle", NAMES)
-def test_the_watched_loss_is_computed_before_the_schedule_steps_and_in_every_epoch(bundle: str) -> None:
-    configs = BUNDLES / bundle / "configs"
-    config = ConfigParser.load_config_files([configs / "train.yaml", configs / "recipes" / "paper.yaml"])
+@both
+def test_the_watched_loss_is_computed_before_the_schedule_steps_and_in_every_epoch(bundle: Path) -> None:
+    config = configuration(bundle, "paper")
     order = [item.get("_target_") for item in config["train"]["handlers"]]
     assert order.index("ValidationHandler") < order.index("LrScheduleHandler")
     # what is saved is the rate of the next epoch
