@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -32,6 +33,7 @@ from small_cases import AFFINE, save, volumes, write_brats, write_case, write_ms
 from kd_monai.data import Datalist, SeededDataset, cache_dataset, items, reader, region_transforms
 from kd_monai.data.entries import Entry
 from kd_monai.data.loading import described, sample_bytes
+from kd_monai.errors import UserError
 
 FOUR = ("t1", "t1ce", "t2", "flair")
 
@@ -166,6 +168,40 @@ def test_what_every_subject_has_is_cached_whoever_reads_it(tmp_path: Path) -> No
     assert Datalist.load(data, modalities="t1ce", fold="all").sequences == FOUR
     next(data.rglob("S00_t2.nii.gz")).unlink()
     assert Datalist.load(data, modalities="t1ce", fold="all").sequences == ("t1", "t1ce", "flair")
+
+
+def unsound(files: dict[str, Path]) -> dict[str, Any]:
+    """How an image may be, of which no network asks anything."""
+    image = nib.load(files["t2"])
+    return {
+        "truncated": lambda: files["t2"].write_bytes(files["t2"].read_bytes()[:100]),
+        "of other size": lambda: nib.save(nib.Nifti1Image(np.ones((4, 5, 6), np.int16), image.affine), files["t2"]),
+        "moved": lambda: nib.save(nib.Nifti1Image(image.get_fdata() + 1, image.affine + np.eye(4)), files["t2"]),
+    }
+
+
+@pytest.mark.parametrize("fault", ["truncated", "of other size", "moved"])
+@pytest.mark.parametrize("layout", ["labelled", "unlabelled"])
+def test_an_image_that_no_network_reads_may_be_broken(
+    fault: str, layout: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of a labelled subject or of an unlabelled one; networks that read it refuse it."""
+    data, more = write_brats(tmp_path / "data"), tmp_path / "more"
+    for number in range(2):
+        files = write_case(more, f"U{number}", seed=50 + number)
+    if layout == "labelled":
+        files = write_case(data / "HGG" / "S00", "S00")
+    unsound(files)[fault]()
+    with pytest.raises(UserError, match=str(files["t2"])):
+        Datalist.load(data, unlabelled=more)
+    teacher, student = (
+        Datalist.load(data, modalities=names, unlabelled=more, remember=tmp_path / "memory.json")
+        for names in ("t1-t1ce-flair", "t1ce")
+    )
+    assert str(files["t2"]) in caplog.text
+    assert teacher.sequences == student.sequences == ("t1", "t1ce", "flair")  # one cache
+    everyone = [*student.train, *student.val, *student.test, *student.unlabelled.entries]
+    assert all(len(sample["image"]) == 3 for sample in cache_dataset(everyone, student.sequences, cached_transforms()))
 
 
 # --- the caches

@@ -62,6 +62,7 @@ def test_the_worker_count_changes_nothing(batch_size: int) -> None:
         assert torch.equal(batch, other)
 
 
+@pytest.mark.slow
 def test_workers_that_are_not_forked_give_the_same() -> None:
     for alone, shared in zip(loaded(0, 1), loaded(1, 1, multiprocessing_context="spawn"), strict=True):
         assert torch.equal(alone, shared)

@@ -11,8 +11,9 @@ import torch
 from shipped import cached_transforms
 from small_cases import write_brats, write_case
 
+from kd_monai.data import Datalist, WithUnlabelled, cache_dataset
 from kd_monai.data.entries import Entry
-from kd_monai.errors import Datalist, UserError, WithUnlabelled, cache_dataset, cached_transforms
+from kd_monai.errors import UserError
 
 
 def names(entries: list[Entry]) -> set[str]:

@@ -10,7 +10,7 @@ from typing import Self
 
 from kd_monai.atomic import write_json
 from kd_monai.data.checks.digest import data_digest
-from kd_monai.data.checks.files import check_files
+from kd_monai.data.checks.files import check_files, with_sound_images
 from kd_monai.data.checks.labels import choose_convention, convention_problems
 from kd_monai.data.entries import Entry, data_error
 from kd_monai.data.layouts.any_layout import read_source
@@ -80,7 +80,7 @@ class Datalist:
         Args:
             dataset_dir: folder (BraTS, MSD, nnU-Net raw) or datalist JSON.
             labels: name of the label convention, or ``"auto"``: it follows from the layout.
-            modalities: those that this run's networks read; only their files must exist and are checked.
+            modalities: those that this run's networks read; only their files must exist and be sound.
             folds: number of folds; those of ``split_file``, or ``fold`` in a datalist JSON, win over it.
             fold: the fold to test on, or ``"all"``: train on every subject, test on none.
             seed: of the split.
@@ -122,9 +122,8 @@ class Datalist:
         parts = choose_subjects(split, cohort, fold, seed, n_subjects)
         fold_of = {name: k for k, names in enumerate(split["folds"]) for name in names}
         entries: dict[str, Entry] = {}
-        for entry in source.entries:
-            read = {name: file for name, file in entry["image"].items() if name in modalities or Path(file).exists()}
-            entries[entry["subject"]] = {**entry, "image": read, "fold": fold_of.get(entry["subject"])}
+        for entry in with_sound_images(source.entries, modalities, check, remember):
+            entries[entry["subject"]] = {**entry, "fold": fold_of.get(entry["subject"])}
         train, val, test = ([entries[name] for name in names] for names in parts)
         without_references = Unlabelled()
         if unlabelled == REST:

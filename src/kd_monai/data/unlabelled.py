@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kd_monai.data.checks.digest import data_digest, file_contents
-from kd_monai.data.checks.files import check_files
+from kd_monai.data.checks.files import check_files, with_sound_images
 from kd_monai.data.entries import Entry, data_error
 from kd_monai.data.layouts.any_layout import read_source
 from kd_monai.errors import UserError
@@ -85,7 +85,7 @@ def read_unlabelled(
     problems += _renamed(entries, labelled, remember)
     if problems:
         raise data_error(problems)
-    return Unlabelled(entries, data_digest(entries, remember))
+    return Unlabelled(with_sound_images(entries, modalities, check, remember), data_digest(entries, remember))
 
 
 def _without_label(entry: Entry) -> Entry:

@@ -13,6 +13,7 @@ from kd_monai.data.checks.memo import key_of, recall
 from kd_monai.data.checks.memo import remember as note
 from kd_monai.data.entries import Entry
 from kd_monai.data.reader import UnreadableError, read_volume
+from kd_monai.task import MODALITIES
 
 TOLERANCE_MM = 0.1
 """Two grids are one when none of their corners lie further apart than this."""
@@ -61,6 +62,51 @@ def check_files(
         if "label" in sound:
             values[subject] = sound["label"][1].values
     return values, list(dict.fromkeys(problems))
+
+
+def with_sound_images(
+    entries: Sequence[Entry], modalities: Sequence[str], check: bool, remember: Path | None = None
+) -> list[Entry]:
+    """Entries with the images that their samples hold: those of ``modalities``, and others that exist and are sound.
+
+    One cache so serves networks of other modalities too, and a damaged file that no network reads harms nobody.
+
+    Args:
+        entries: of one data set, whose images of ``modalities`` have passed `check_files`.
+        modalities: those that this run reads.
+        check: read every voxel of the others; else they need only exist.
+        remember: see `check_files`.
+    """
+    read = {entry["subject"]: jobs_of(entry, modalities) for entry in entries}
+    others = [modality for modality in MODALITIES if modality not in modalities]
+    more = {entry["subject"]: jobs_of({**entry, "label": ""}, others) for entry in entries}
+    if check and any(more.values()):
+        references = {subject: next(iter(jobs.values())) for subject, jobs in read.items() if jobs}
+        facts = inspect_files(
+            [*references.values(), *(job for jobs in more.values() for job in jobs.values())], remember
+        )
+        for subject, jobs in more.items():
+            for modality, job in list(jobs.items()):
+                fault = _fault(subject, modality, job, references[subject], facts)
+                if fault:
+                    logger.warning("%s Nobody reads it here; no %s is cached.", fault, modality)
+                    del jobs[modality]
+    return [
+        {**entry, "image": {name: path for name, path in entry["image"].items() if name in names}}
+        for entry in entries
+        for names in [{*modalities, *more[entry["subject"]]}]
+    ]
+
+
+def _fault(subject: str, modality: str, job: Job, reference: Job, facts: dict[Job, FileFacts | str]) -> str:
+    """What is wrong with an image, beside one of its subject that is sound; empty if nothing is."""
+    outcome, sound = facts[job], facts[reference]
+    if isinstance(outcome, str):
+        return f"subject {subject}: the file {job[0]} {outcome}."
+    if isinstance(sound, str):
+        return ""
+    files = {"what is read": (reference[0], sound), modality: (job[0], outcome)}
+    return next(iter(grid_problems(subject, files)), "")
 
 
 def grid_problems(subject: str, files: dict[str, tuple[str, FileFacts]]) -> list[str]:

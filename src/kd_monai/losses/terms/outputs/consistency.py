@@ -32,6 +32,7 @@ def consistency(teacher: Tensor, student: Tensor) -> Tensor:
         ``B``; 0 at equality.
 
     Example:
+        >>> import torch
         >>> consistency(torch.zeros(1, 3, 2, 2, 2), torch.full((1, 3, 2, 2, 2), 0.5)).item()
         0.25
     """
