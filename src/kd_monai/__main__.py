@@ -32,6 +32,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _dispatch(command: Command) -> int | None:
     if command.verb in TRAINED and command["TRACKING"] != "on":
         os.environ["TRACKING"] = command["TRACKING"]
+    # a study's jobs may run on other machines than this one
+    if command.values.get("DEVICE") and not command.values.get("PROFILE"):
+        from kd_monai.processes import check_device
+
+        check_device(command["DEVICE"])
     return _VERBS[command.verb](command)
 
 

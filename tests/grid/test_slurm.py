@@ -1,4 +1,4 @@
-"""A study through a real Slurm of one node on this machine, with Snakemake's plugin; fake commands stand in for trainings."""
+"""A study through a real Slurm of one node on this machine, with Snakemake's plugin; no job trains anything."""
 
 from __future__ import annotations
 
@@ -115,7 +115,8 @@ def test_a_job_in_slurms_queue_is_not_shown_as_running(slurm: Slurm) -> None:
     process = study.start()
     until = time.monotonic() + 120
     while len(slurm.call("squeue", "-h").splitlines()) < 4:
-        assert time.monotonic() < until and process.poll() is None
+        assert time.monotonic() < until
+        assert process.poll() is None
         time.sleep(0.5)
     time.sleep(3)
     process.send_signal(signal.SIGINT)

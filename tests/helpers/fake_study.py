@@ -34,5 +34,6 @@ def fake_study(variables: Mapping[str, str], folds: tuple[int, ...] = (0, 1)) ->
 
 if __name__ == "__main__":
     given = dict(word.split("=", 1) for word in sys.argv[1:])
-    print(Path.cwd(), shlex.join(sys.argv[1:]), flush=True)
+    sys.stdout.write(f"{Path.cwd()} {shlex.join(sys.argv[1:])}\n")
+    sys.stdout.flush()
     sys.exit(run_command(lambda: fake_study(given)))

@@ -1,4 +1,4 @@
-"""Stands in for `python -m kd_monai VERB NAME=value ...`: it writes what a finished run leaves, and notes what it was told.
+"""Stands in for `python -m kd_monai VERB NAME=value ...`: writes what a finished run leaves, and notes its words.
 
 `OUT/orders.json` says what goes wrong: part of a job's name -> fail, wait, unnoted.
 """
@@ -17,7 +17,7 @@ def main(verb: str, *words: str) -> int:
     variables = dict(word.split("=", 1) for word in words)
     out = Path(variables["OUT"])
     if verb == "report":
-        print("the report")
+        sys.stdout.write("the report\n")
         return 0
     name = "_".join([variables.get("METHOD", verb), *filter(None, [variables.get("MODALITY")])])
     name += f"-fold{variables['FOLD']}-seed{variables['SEED']}"
@@ -25,13 +25,14 @@ def main(verb: str, *words: str) -> int:
     call = {"verb": verb, "name": name, "variables": variables, "threads": threads, "began": time.time()}
     with (out / "calls.jsonl").open("a") as file:
         file.write(json.dumps(call) + "\n")
-    print("Writing", name, flush=True)
+    sys.stdout.write(f"Writing {name}\n")
+    sys.stdout.flush()
     orders = json.loads((out / "orders.json").read_text()) if (out / "orders.json").is_file() else {}
     order = next((order for part, order in orders.items() if part in name), "")
     run = out / f"{name}-run"
     run.mkdir(exist_ok=True)
     if order == "fail":
-        print("Caching\n\nValueError: LABELS must be\n  one of these", file=sys.stderr)
+        sys.stderr.write("Caching\n\nValueError: LABELS must be\n  one of these\n")
         return 2
     if order == "wait" and not (run / "begun").exists():
         (run / "begun").touch()
