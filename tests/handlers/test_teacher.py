@@ -18,7 +18,7 @@ from torch import nn
 
 from kd_monai.handlers import NaNLossError, TeacherHandler
 from kd_monai.losses import DistillationLoss, SegmentationLoss
-from kd_monai.losses.terms.critics.critic import Critics
+from kd_monai.losses.terms.base import Critics
 from kd_monai.losses.terms.features.latent_kl import LatentKL
 from kd_monai.losses.terms.outputs.soft_dice_bce import SoftDiceBCE
 from kd_monai.networks import LabelsHead, MeanNetwork, RegionsHead

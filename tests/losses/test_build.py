@@ -14,7 +14,7 @@ from torch import nn
 
 from kd_monai.handlers import EpochSeedHandler, PrepareBatch, ResumeHandler, TeacherHandler
 from kd_monai.losses import DistillationLoss, SegmentationLoss, build_terms
-from kd_monai.losses.terms.critics.critic import Critic
+from kd_monai.losses.terms.base import Critic
 from kd_monai.losses.terms.features.latent_kl import LatentKL
 from kd_monai.networks import MeanNetwork, RegionsHead
 from kd_monai.networks.inferers import AutocastInferer

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from kd_monai.tracking.peak_memory import PeakMemory
+from kd_monai.tracking.handlers import PeakMemory
 
 
 def test_a_large_array_shows_and_is_not_forgotten_when_it_goes() -> None:

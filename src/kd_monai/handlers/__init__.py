@@ -4,16 +4,19 @@ A handler is what (`__init__`), when (`attach`) and do (`__call__`). Nothing her
 folder or a run's record.
 """
 
-from kd_monai.handlers.best_model import BestModelHandler
 from kd_monai.handlers.case_scores import CaseScoresHandler, ThresholdHandler
-from kd_monai.handlers.checkpoint import ResumeHandler, file_digest, save_atomically
-from kd_monai.handlers.epoch_seed import EpochSeedHandler
-from kd_monai.handlers.nan_stop import NaNLossError, RaiseOnNaN
+from kd_monai.handlers.checkpoint import (
+    BestModelHandler,
+    NaNLossError,
+    RaiseOnNaN,
+    ResumeHandler,
+    file_digest,
+    save_atomically,
+)
+from kd_monai.handlers.epochs import EpochSeedHandler, ScheduleMetric, validation_interval
 from kd_monai.handlers.overlay import OverlayHandler
-from kd_monai.handlers.prepare import PrepareBatch, select_channels
 from kd_monai.handlers.progress import ProgressHandler
-from kd_monai.handlers.schedule import ScheduleMetric, validation_interval
-from kd_monai.handlers.teacher import TeacherHandler
+from kd_monai.handlers.teacher import PrepareBatch, TeacherHandler, select_channels
 
 __all__ = [
     "BestModelHandler",

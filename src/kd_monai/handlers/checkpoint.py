@@ -1,9 +1,10 @@
-"""Resume a training at an epoch's end, exactly."""
+"""What of a training is kept: its last state, its best weights, and never a state after a loss that is no number."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,8 +13,11 @@ from typing import Any
 import ignite.distributed as idist
 import torch
 from ignite.engine import Engine, Events
+from monai.engines.utils import IterationEvents
+from torch import nn
 
 from kd_monai.atomic import replacing
+from kd_monai.errors import UserError
 
 logger = logging.getLogger(__name__)
 _NAME = re.compile(r"epoch_(\d{6})_([0-9a-f]{16})\.pt")
@@ -91,3 +95,80 @@ class ResumeHandler:
             engine.state.iteration = content["engine"]["iteration"]
             logger.info("Continuing after epoch %d of %s.", engine.state.epoch, path)
             return
+
+
+class BestModelHandler:
+    """Write the network's state_dict whenever a validation metric rises above its best.
+
+    Of several processes the first writes.
+
+    Args:
+        network: the plain module (not a compiled one: its keys would carry a prefix).
+        path: where the weights go, atomically.
+        metric: key of the evaluator's metrics.
+    """
+
+    def __init__(self, network: nn.Module, path: str | Path, metric: str = "dice_mean") -> None:
+        self.network, self.path, self.metric = network, Path(path), metric
+        self.best, self.epoch = -math.inf, 0
+
+    def attach(self, engine: Engine) -> None:
+        """Register on the evaluator at COMPLETED; its epoch is the trainer's under MONAI's ValidationHandler."""
+        engine.add_event_handler(Events.COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        """Compare and save.
+
+        Raises:
+            KeyError: the evaluator has no such metric.
+        """
+        if self.metric not in engine.state.metrics:
+            raise KeyError(
+                f"The best model is chosen by {self.metric!r}; the evaluator has {sorted(engine.state.metrics)}. "
+                "Attach the metric to it or name another."
+            )
+        value = float(engine.state.metrics[self.metric])
+        if value > self.best:
+            self.best, self.epoch = value, engine.state.epoch
+            if idist.get_rank() == 0:
+                save_atomically(self.network.state_dict(), self.path)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Best value and its epoch."""
+        return {"best": self.best, "epoch": self.epoch}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take up where `state_dict` left."""
+        self.best, self.epoch = state["best"], state["epoch"]
+
+
+class NaNLossError(UserError):
+    """The training loss became NaN or infinite."""
+
+
+class RaiseOnNaN:
+    """Raise at LOSS_COMPLETED, before the gradients spoil the weights.
+
+    Ignite's TerminateOnNan only ends the loop, and the run would count as finished.
+
+    Raises:
+        NaNLossError: the loss is NaN or infinite; the message names the terms that are.
+    """
+
+    def attach(self, engine: Engine) -> None:
+        """Register at LOSS_COMPLETED."""
+        engine.add_event_handler(IterationEvents.LOSS_COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        """Look at one number per step."""
+        loss = engine.state.output["loss"]
+        if torch.isfinite(loss).all():
+            return
+        named = getattr(engine.loss_function, "named", {})
+        broken = sorted(name for name, value in named.items() if not torch.isfinite(value).all())
+        subjects = engine.state.batch.get("subject", "unknown")
+        raise NaNLossError(
+            f"The loss must be finite; got {loss.item()} at epoch {engine.state.epoch}, iteration "
+            f"{engine.state.iteration}, subjects {subjects}, broken terms {broken or 'none by itself'}. "
+            "Lower `learning_rate`, set `precision: fp32`, or look at these subjects."
+        )

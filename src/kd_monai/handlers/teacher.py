@@ -1,4 +1,4 @@
-"""The frozen teacher's outputs, injected into the student's loss at every step."""
+"""The seam: what of a batch each network reads, and the frozen teacher's outputs in the loss."""
 
 from __future__ import annotations
 
@@ -14,11 +14,50 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from kd_monai.errors import UserError
-from kd_monai.handlers.prepare import select_channels
 from kd_monai.handlers.route import Forward, by_teacher, numbers_of
 from kd_monai.losses import DistillationLoss
 from kd_monai.networks.runtimes.frozen import FrozenNetwork, Runtime, TorchForward, openvino_forwards, wished_runtime
 from kd_monai.outputs import Batch, FeatureTaps, Head, Outputs
+
+
+def select_channels(image: Tensor, modalities: Sequence[str], wanted: Sequence[str]) -> Tensor:
+    """The wanted modalities of an image ``B M H W D`` whose channels are `modalities`, in the wanted order.
+
+    Raises:
+        UserError: a wanted modality is not in the image.
+    """
+    missing = [name for name in wanted if name not in modalities]
+    if missing:
+        raise UserError(
+            f"A network reads modalities of the batch only; got {missing}, the batch has {list(modalities)}."
+        )
+    if list(wanted) == list(modalities):
+        return image
+    return image[:, [list(modalities).index(name) for name in wanted]]
+
+
+class PrepareBatch:
+    """Image and label for the trainer: the student's own modalities of the sample, on the device, without metadata.
+
+    Args:
+        modalities: channels of the batch's image, in order.
+        wanted: what the network reads of them.
+    """
+
+    def __init__(self, modalities: Sequence[str], wanted: Sequence[str]) -> None:
+        self.modalities, self.wanted = list(modalities), list(wanted)
+
+    def __call__(
+        self,
+        batch: Mapping[str, Tensor],
+        device: torch.device | str | None = None,
+        non_blocking: bool = False,
+    ) -> tuple[Tensor, Tensor]:
+        """``B M H W D`` image and float ``B 3 H W D`` regions."""
+        image = batch["image"].as_subclass(Tensor).to(device, non_blocking=non_blocking)
+        label = batch["label"].as_subclass(Tensor).to(device, non_blocking=non_blocking)
+        return select_channels(image, self.modalities, self.wanted), label
+
 
 logger = logging.getLogger(__name__)
 

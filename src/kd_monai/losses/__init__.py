@@ -4,8 +4,7 @@ A term is a file below `terms/`, named by its full path in a method's YAML: a ne
 Nothing here knows an engine, a data set or a network's class.
 """
 
-from kd_monai.losses.build import build_terms, dry_run
-from kd_monai.losses.distillation import DistillationLoss
+from kd_monai.losses.distillation import DistillationLoss, build_terms, dry_run
 from kd_monai.losses.segmentation import SegmentationLoss
 
 __all__ = ["DistillationLoss", "SegmentationLoss", "build_terms", "dry_run"]

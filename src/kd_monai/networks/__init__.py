@@ -4,7 +4,7 @@ Nothing here knows a loss, a data set or an engine. `cpu/` and `runtimes/` hold 
 changing what it computes, a file and a function each.
 """
 
-from kd_monai.networks.cpu.layout import lay_out, resolved_memory_format
+from kd_monai.networks.cpu import lay_out, resolved_memory_format
 from kd_monai.networks.heads import LabelsHead, RegionsHead, compose_label_map, head, regions_of
 from kd_monai.networks.mean import MeanNetwork
 from kd_monai.networks.multiresunet import MultiResUNet

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from kd_monai.data.splits.stratified import draw_val, make_folds, stratified_order
+from kd_monai.data.splits.partition import draw_val, make_folds, stratified_order
 
 STRATA = {f"H{number}": "HGG" for number in range(21)} | {f"L{number}": "LGG" for number in range(7)}
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from kd_monai.networks import lay_out
-from kd_monai.networks.cpu.shallow_convolutions import spare_shallow_convolutions
+from kd_monai.networks.cpu import spare_shallow_convolutions
 
 
 def gradients(conv: nn.Module, image: torch.Tensor, bf16: bool) -> torch.Tensor:

@@ -10,7 +10,7 @@ from monai.networks.nets import BasicUNet
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
-from kd_monai.networks.cpu.split_convolutions import split_convolutions
+from kd_monai.networks import cpu
 
 
 def gradients(network: nn.Module, image: torch.Tensor) -> list[torch.Tensor]:

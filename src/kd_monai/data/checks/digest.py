@@ -1,10 +1,16 @@
-"""A data set's identity: who is in it, and what its files hold."""
+"""What stands in files: digests of their contents, and notes about them that are valid until they change."""
+
+from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+import json
+import logging
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from kd_monai.data.checks.memo import key_of, recall, remember
+from kd_monai.atomic import write_json
 from kd_monai.data.entries import Entry, file_signature, files_of
 
 _GZIP = b"\x1f\x8b"
@@ -70,3 +76,34 @@ def data_digest(entries: Sequence[Entry], memory: Path | None = None) -> str:
         known = [f"{kind}:{contents[name]}" for kind, name in files if name in contents]
         lines.append("\t".join([entry["subject"], *known]))
     return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+
+
+logger = logging.getLogger(__name__)
+
+
+def key_of(path: str | Path) -> str:
+    """Name of a file's present state: its path, size and time of modification."""
+    size, modified = file_signature(path)
+    return f"{os.path.realpath(path)}|{size}|{modified}"
+
+
+def _content(memory: Path | None) -> dict[str, dict[str, Any]]:
+    if memory is None or not memory.is_file():
+        return {}
+    try:
+        return {section: dict(notes) for section, notes in json.loads(memory.read_text()).items()}
+    except (ValueError, TypeError, AttributeError):
+        logger.warning("%s does not hold what was learned of files; all are read again", memory)
+        return {}
+
+
+def recall(memory: Path | None, section: str) -> dict[str, Any]:
+    """Notes of a section by key; none where there is no memory, or a spoilt one."""
+    return _content(memory).get(section, {})
+
+
+def remember(memory: Path | None, section: str, notes: Mapping[str, Any]) -> None:
+    """Add notes to a section, atomically."""
+    if memory is not None and notes:
+        content = _content(memory)
+        write_json(memory, {**content, section: {**content.get(section, {}), **notes}})

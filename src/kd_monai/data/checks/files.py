@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kd_monai.data.checks.memo import key_of, recall
-from kd_monai.data.checks.memo import remember as note
+from kd_monai.data.checks.digest import key_of, recall
+from kd_monai.data.checks.digest import remember as note
 from kd_monai.data.entries import Entry
 from kd_monai.data.reader import UnreadableError, read_volume
 from kd_monai.task import MODALITIES

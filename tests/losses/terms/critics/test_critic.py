@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from kd_monai.losses import DistillationLoss, SegmentationLoss
-from kd_monai.losses.terms.critics.critic import Critic
+from kd_monai.losses.terms.base import Critic
 from kd_monai.networks import RegionsHead
 from kd_monai.outputs import Batch, Outputs
 

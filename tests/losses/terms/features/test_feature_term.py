@@ -12,7 +12,7 @@ from feature_samples import SHAPE, batch, features, outputs, regions
 from terms import terms_in
 from torch.nn import functional as F
 
-from kd_monai.losses.terms.features.feature_term import Adapter, FeatureTerm
+from kd_monai.losses.terms.base import Adapter, FeatureTerm
 
 LAYERS = ("layer", "layer")
 KINDS = [kind for kind in terms_in("features") if issubclass(kind, FeatureTerm)]

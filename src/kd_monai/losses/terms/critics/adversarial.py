@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kd_monai.errors import UserError
-from kd_monai.losses.terms.critics.critic import Critic
+from kd_monai.losses.terms.base import Critic
 from kd_monai.outputs import Batch, Outputs
 
 REGIONS = 3

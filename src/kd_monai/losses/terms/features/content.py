@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from kd_monai.losses.terms.features.feature_term import FeatureTerm
+from kd_monai.losses.terms.base import FeatureTerm
 from kd_monai.outputs import Batch
 
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from kd_monai.losses.terms.features.feature_term import Alike, FeatureTerm
+from kd_monai.losses.terms.base import Alike, FeatureTerm
 from kd_monai.losses.terms.features.features import unit
 from kd_monai.losses.terms.features.parts import exclusive_parts, part_means
 from kd_monai.outputs import Batch

@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from kd_monai.losses.terms.features.feature_term import Alike, FeatureTerm
+from kd_monai.losses.terms.base import Alike, FeatureTerm
 from kd_monai.losses.terms.features.features import voxels
 from kd_monai.outputs import Batch
 

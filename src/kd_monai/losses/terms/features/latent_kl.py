@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from kd_monai.errors import UserError
-from kd_monai.losses.terms.features.feature_term import FeatureTerm
+from kd_monai.losses.terms.base import FeatureTerm
 from kd_monai.outputs import Batch
 
 Axis = Literal["whole", "channel", "space"]

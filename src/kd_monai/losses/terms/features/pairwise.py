@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kd_monai.errors import UserError
-from kd_monai.losses.terms.features.feature_term import Alike, FeatureTerm
+from kd_monai.losses.terms.base import Alike, FeatureTerm
 from kd_monai.losses.terms.features.features import unit
 from kd_monai.outputs import Batch
 

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kd_monai.errors import UserError
+from kd_monai.losses.terms.base import Adapter
 from kd_monai.losses.terms.features.content import content
-from kd_monai.losses.terms.features.feature_term import Adapter
 from kd_monai.outputs import Batch, Outputs
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kd_monai.losses.terms.features.feature_term import FeatureTerm
+from kd_monai.losses.terms.base import FeatureTerm
 from kd_monai.outputs import Batch, Outputs
 
 SMALLEST_VARIANCE = 1e-5

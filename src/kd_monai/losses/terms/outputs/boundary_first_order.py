@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
 from kd_monai.errors import UserError
-from kd_monai.losses.terms.outputs.output_term import OutputTerm
+from kd_monai.losses.terms.base import OutputTerm
 from kd_monai.outputs import Batch, Outputs
 
 Neighbours = Literal[6, 26]

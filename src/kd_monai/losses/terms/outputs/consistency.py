@@ -7,7 +7,7 @@ import math
 from torch import Tensor
 
 from kd_monai.errors import UserError
-from kd_monai.losses.terms.outputs.output_term import OutputTerm
+from kd_monai.losses.terms.base import OutputTerm
 from kd_monai.outputs import Batch, Outputs
 
 

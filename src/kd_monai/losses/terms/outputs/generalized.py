@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from kd_monai.losses.terms.outputs.output_term import OutputTerm
+from kd_monai.losses.terms.base import OutputTerm
 from kd_monai.losses.terms.outputs.soft_dice_bce import soft_dice_bce
 from kd_monai.outputs import Batch, Outputs
 

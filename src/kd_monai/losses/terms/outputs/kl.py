@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from kd_monai.losses.terms.base import OutputTerm
 from kd_monai.losses.terms.outputs.divergence import divergence
-from kd_monai.losses.terms.outputs.output_term import OutputTerm
 from kd_monai.outputs import Batch, Outputs
 
 

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from kd_monai.losses.terms.base import OutputTerm
 from kd_monai.losses.terms.outputs.divergence import divergence
-from kd_monai.losses.terms.outputs.output_term import OutputTerm
 from kd_monai.outputs import Batch, Outputs
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
-from kd_monai.losses.terms.outputs.output_term import OutputTerm
+from kd_monai.losses.terms.base import OutputTerm
 from kd_monai.outputs import Batch, Outputs
 
 TINY = 1e-7  # a probability of exactly 0 or 1 gives neither infinity nor NaN
