@@ -145,7 +145,7 @@ def test_another_thread_gets_the_same_and_does_not_touch_the_switch_that_all_sha
     alone = other[0]["image"]
     set_by: list[threading.Thread] = []
     monkeypatch.setattr(
-        "kd_monai.data.seeding.set_track_meta",
+        "kd_monai.data.augmentation.set_track_meta",
         lambda value: set_by.append(threading.current_thread()) or set_track_meta(value),
     )
 

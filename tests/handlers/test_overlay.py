@@ -12,7 +12,7 @@ from ignite.engine import Engine
 from monai.data import MetaTensor
 from torch import Tensor
 
-from kd_monai.handlers.overlay import OverlayHandler, draw_overlay, widest_slice
+from kd_monai.handlers.display import OverlayHandler, draw_overlay, widest_slice
 
 SHAPE = (10, 14, 8)
 

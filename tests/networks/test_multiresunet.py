@@ -9,7 +9,8 @@ from torch import nn
 from kd_monai.export.openvino import TOLERANCE
 from kd_monai.networks import MultiResUNet
 from kd_monai.networks.multiresunet import multires_widths
-from kd_monai.networks.runtimes.openvino_forward import openvino_is_installed, openvino_model_of, shared_core
+from kd_monai.networks.runtimes.frozen import openvino_is_installed
+from kd_monai.networks.runtimes.openvino_forward import openvino_model_of, shared_core
 from kd_monai.outputs import FeatureTaps
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from kd_monai.tracking.store import check_name, flat_params, text_tags
+from kd_monai.tracking.journal import check_name, flat_params, text_tags
 
 
 @pytest.mark.parametrize("name", ["train/loss", "val/dice_ET", "train/loss/latent_kl", "test/hd95_TC", "t1-t2"])

@@ -10,8 +10,7 @@ from typing import Self
 
 from kd_monai.atomic import write_json
 from kd_monai.data.checks.digest import data_digest
-from kd_monai.data.checks.files import check_files, with_sound_images
-from kd_monai.data.checks.labels import choose_convention, convention_problems
+from kd_monai.data.checks.files import check_files, choose_convention, convention_problems, with_sound_images
 from kd_monai.data.entries import Entry, data_error
 from kd_monai.data.layouts.any_layout import read_source
 from kd_monai.data.splits.partition import Cohort, choose_subjects, inner_fold_patients, make_split

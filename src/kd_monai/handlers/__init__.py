@@ -13,9 +13,8 @@ from kd_monai.handlers.checkpoint import (
     file_digest,
     save_atomically,
 )
+from kd_monai.handlers.display import OverlayHandler, ProgressHandler
 from kd_monai.handlers.epochs import EpochSeedHandler, ScheduleMetric, validation_interval
-from kd_monai.handlers.overlay import OverlayHandler
-from kd_monai.handlers.progress import ProgressHandler
 from kd_monai.handlers.teacher import PrepareBatch, TeacherHandler, select_channels
 
 __all__ = [

@@ -4,7 +4,6 @@ A term is a file below `terms/`, named by its full path in a method's YAML: a ne
 Nothing here knows an engine, a data set or a network's class.
 """
 
-from kd_monai.losses.distillation import DistillationLoss, build_terms, dry_run
-from kd_monai.losses.segmentation import SegmentationLoss
+from kd_monai.losses.loss import DistillationLoss, SegmentationLoss, build_terms, dry_run
 
 __all__ = ["DistillationLoss", "SegmentationLoss", "build_terms", "dry_run"]

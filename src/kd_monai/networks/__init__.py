@@ -1,6 +1,6 @@
 """How logits are read, where and how fast a network runs, and a network that MONAI lacks; all others are MONAI's.
 
-Nothing here knows a loss, a data set or an engine. `cpu/` and `runtimes/` hold what makes a network faster without
+Nothing here knows a loss, a data set or an engine. `cpu.py` and `runtimes/` hold what makes a network faster without
 changing what it computes, a file and a function each.
 """
 
@@ -9,7 +9,7 @@ from kd_monai.networks.heads import LabelsHead, RegionsHead, compose_label_map, 
 from kd_monai.networks.mean import MeanNetwork
 from kd_monai.networks.multiresunet import MultiResUNet
 from kd_monai.networks.postprocessing import native_probabilities, without_rim
-from kd_monai.networks.runtimes.openvino_forward import openvino_is_installed
+from kd_monai.networks.runtimes.frozen import openvino_is_installed
 
 __all__ = [
     "LabelsHead",

@@ -5,8 +5,8 @@ The only importer of MLflow. Never decides what a run is, and never ends or dela
 
 from kd_monai.tracking.handlers import TrackingHandler, ValidationTrackingHandler
 from kd_monai.tracking.journal import add_durations, read_durations
-from kd_monai.tracking.server import serve, tracking_uri
-from kd_monai.tracking.tracker import Tracker
+from kd_monai.tracking.server import serve
+from kd_monai.tracking.tracker import Tracker, tracking_uri
 
 __all__ = [
     "Tracker",

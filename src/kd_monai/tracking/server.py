@@ -1,4 +1,4 @@
-"""Where the store of the runs is, whether it answers, and MLflow's pages over it."""
+"""Whether the store of the runs answers, and MLflow's pages over it."""
 
 from __future__ import annotations
 
@@ -21,14 +21,6 @@ QUIET = {
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     "PYTHONWARNINGS": "ignore::UserWarning",
 }
-
-
-def tracking_uri(out: Path, uri: str | None = None) -> str:
-    """Where the runs in `out` are told: `uri`, else MLFLOW_TRACKING_URI, else SQLite in `out`; its path absolute."""
-    uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{out.resolve()}/mlruns.db"
-    if uri.startswith("sqlite:///"):
-        uri = f"sqlite:///{Path(uri.removeprefix('sqlite:///')).resolve()}"
-    return uri
 
 
 def require_answer(uri: str) -> None:

@@ -15,10 +15,9 @@ from typing import Any, Literal, Self
 
 from kd_monai.errors import UserError
 from kd_monai.phases import WALL, phase
-from kd_monai.tracking.journal import Journal, Line, add_durations, read_json
+from kd_monai.tracking.journal import Journal, Line, add_durations, check_name, flat_params, read_json, text_tags
 from kd_monai.tracking.sender import Sender
-from kd_monai.tracking.server import tracking_uri
-from kd_monai.tracking.store import MlflowRun, check_name, flat_params, text_tags
+from kd_monai.tracking.store import MlflowRun
 
 logger = logging.getLogger(__name__)
 
@@ -259,3 +258,11 @@ class Tracker:
 
 def _now() -> int:
     return time.time_ns() // 1_000_000
+
+
+def tracking_uri(out: Path, uri: str | None = None) -> str:
+    """Where the runs in `out` are told: `uri`, else MLFLOW_TRACKING_URI, else SQLite in `out`; its path absolute."""
+    uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{out.resolve()}/mlruns.db"
+    if uri.startswith("sqlite:///"):
+        uri = f"sqlite:///{Path(uri.removeprefix('sqlite:///')).resolve()}"
+    return uri

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kd_monai.data.checks.labels import choose_convention, convention_problems
+from kd_monai.data.checks.files import choose_convention, convention_problems
 from kd_monai.data.entries import DataSource
 from kd_monai.errors import UserError
 from kd_monai.task import LABEL_CONVENTIONS

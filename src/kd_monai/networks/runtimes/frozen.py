@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 from collections.abc import Callable, Sequence
 from typing import Literal
@@ -11,7 +12,7 @@ from monai.inferers import Inferer
 from torch import Tensor, nn
 
 from kd_monai.errors import UserError
-from kd_monai.networks.runtimes.openvino_forward import OpenVINOForward, openvino_is_installed
+from kd_monai.networks.runtimes.openvino_forward import OpenVINOForward
 from kd_monai.outputs import FeatureTaps
 
 logger = logging.getLogger(__name__)
@@ -120,3 +121,8 @@ def openvino_forwards(
         logger.warning("The teacher runs through torch, for openvino does not run it as torch does: %s", cause)
         return []
     return forwards
+
+
+def openvino_is_installed() -> bool:
+    """Whether the extra ``[fast]`` is there."""
+    return importlib.util.find_spec("openvino") is not None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
@@ -21,11 +20,6 @@ SegResNet and DynUNet of 8, random weights, 32^3, AVX2). The bound of bf16 is th
 errs by at most 2^-8, independent errors add like their root, and those of 256 roundings come to 2^-4. Torch's autocast
 was 4e-3 to 1.3e-2 from its own float32 there; OpenVINO's bf16 could not be measured on AVX2.
 """
-
-
-def openvino_is_installed() -> bool:
-    """Whether the extra ``[fast]`` is there."""
-    return importlib.util.find_spec("openvino") is not None
 
 
 def import_openvino() -> Any:
