@@ -31,7 +31,7 @@ from kd_monai.data import Datalist
 from kd_monai.export.bundle import bundle_of
 from kd_monai.export.predict import predict
 from kd_monai.export.verify import untrained_run
-from kd_monai.networks.runtimes.frozen import openvino_is_installed
+from kd_monai.networks.inferers import openvino_is_installed
 from kd_monai.task import MODALITIES
 from question import Given, answer, contract, without_slow_bf16
 from row import Reach, Row, Side, faster

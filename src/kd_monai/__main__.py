@@ -34,7 +34,7 @@ def _dispatch(command: Command) -> int | None:
         os.environ["TRACKING"] = command["TRACKING"]
     # a study's jobs may run on other machines than this one
     if command.values.get("DEVICE") and not command.values.get("PROFILE"):
-        from kd_monai.processes import check_device
+        from kd_monai.networks.inferers import check_device
 
         check_device(command["DEVICE"])
     return _VERBS[command.verb](command)

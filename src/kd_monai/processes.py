@@ -10,8 +10,6 @@ from typing import TypeVar
 import torch
 import torch.distributed as dist
 
-from kd_monai.errors import UserError
-
 Item = TypeVar("Item")
 
 
@@ -22,21 +20,6 @@ def default_device() -> str:
 
 def _any() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def check_device(name: str) -> None:
-    """Try a device that somebody named.
-
-    Raises:
-        UserError: this machine has none of this name.
-    """
-    try:
-        torch.zeros(1, device=name)
-    except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
-        raise UserError(
-            f"DEVICE must be a device of this machine, cpu or cuda; got {name!r}: {str(error).splitlines()[0]} "
-            "Leave it empty to take a GPU where there is one."
-        ) from error
 
 
 def join(device: str) -> int:

@@ -139,7 +139,11 @@ def test_a_setting_of_the_distillation_changes_neither_teacher_nor_baseline() ->
     made, baseline = plans(*words), plans(*words, role="baseline", verb="demo").student
     assert made.teacher is not None
     assert "segmentation_weight" not in made.teacher.config
-    assert (baseline.config["segmentation_weight"], baseline.config["terms"], baseline.config["width"]) == (1.0, None, 4)
+    assert (baseline.config["segmentation_weight"], baseline.config["terms"], baseline.config["width"]) == (
+        1.0,
+        None,
+        4,
+    )
     student = made.student.config
     assert (student["segmentation_weight"], student["terms"]["latent_kl"]["weight"]) == (0.5, 1)
 

@@ -23,7 +23,7 @@ from kd_monai.losses.terms.features.latent_kl import LatentKL
 from kd_monai.losses.terms.outputs.soft_dice_bce import SoftDiceBCE
 from kd_monai.networks import LabelsHead, MeanNetwork, RegionsHead
 from kd_monai.networks.inferers import AutocastInferer
-from kd_monai.networks.runtimes.openvino_forward import OpenVINOForward
+from kd_monai.networks.openvino_forward import OpenVINOForward
 
 
 @pytest.fixture
@@ -348,7 +348,7 @@ def test_auto_falls_back_on_torch_and_says_why(
     setup.trainer.run()
     assert setup.trainer.state.iteration == 1
     assert setup.trainer.state.facts == {"teacher_runtime": "torch", "teacher_precision": "fp32"}
-    own = [record for record in caplog.records if record.name == "kd_monai.networks.runtimes.frozen"]
+    own = [record for record in caplog.records if record.name == "kd_monai.networks.inferers"]
     (warning,) = [record.getMessage() for record in own if record.levelname == "WARNING"]
     assert re.search("teacher runs through torch.*" + reason, warning, re.DOTALL)
 

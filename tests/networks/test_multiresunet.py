@@ -8,9 +8,9 @@ from torch import nn
 
 from kd_monai.export.openvino import TOLERANCE
 from kd_monai.networks import MultiResUNet
+from kd_monai.networks.inferers import openvino_is_installed
 from kd_monai.networks.multiresunet import multires_widths
-from kd_monai.networks.runtimes.frozen import openvino_is_installed
-from kd_monai.networks.runtimes.openvino_forward import openvino_model_of, shared_core
+from kd_monai.networks.openvino_forward import openvino_model_of, shared_core
 from kd_monai.outputs import FeatureTaps
 
 

@@ -27,6 +27,7 @@ from kd_monai.report.rows import report_rows
 from kd_monai.report.tables import Table, overview_tables
 from kd_monai.runs.read import find_runs
 from kd_monai.tracking import Tracker
+from kd_monai.tracking.journal import check_name
 
 LIFTS = {"baseline": 0.0, "kdnet": 0.05, "hinton": 0.0}
 REGIONS = ("WT", "TC", "ET_present")
@@ -491,13 +492,13 @@ def test_results_that_are_shown_name_the_command_that_writes_them(name: str) -> 
 def test_the_command_prints_writes_and_fills_a_readme(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert command('report', [f'OUT={tmp_path}']) == 2
+    assert command("report", [f"OUT={tmp_path}"]) == 2
     assert "make student" in capsys.readouterr().err
     write_run(tmp_path, "baseline")
     write_run(tmp_path, "kdnet", lift=0.05)
     readme = tmp_path / "README.md"
     readme.write_text(f"{BEGIN}{END}")
-    assert command('report', [f'OUT={tmp_path}', f'README={readme}']) == 0
+    assert command("report", [f"OUT={tmp_path}", f"README={readme}"]) == 0
     assert "Primary endpoint on t1ce" in capsys.readouterr().out
     assert "| kdnet " in readme.read_text()
 

@@ -104,6 +104,6 @@ def test_nothing_to_choose_from_is_an_error_with_the_remedy(tmp_path: Path, out:
 
 
 def test_the_command_prints_it(out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    assert command('choose', [f'OUT={out}', 'METHODS=kdnet']) == 0
+    assert command("choose", [f"OUT={out}", "METHODS=kdnet"]) == 0
     assert "First: kdnet." in capsys.readouterr().out
-    assert command('choose', [f"OUT={out / 'nothing'}"]) != 0
+    assert command("choose", [f"OUT={out / 'nothing'}"]) != 0

@@ -445,12 +445,12 @@ def test_the_command_prints_the_table_and_gives_2_where_there_is_none(
     tmp_path: Path, write: Write, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arguments = ["--out", str(tmp_path), "--modality", ""]
-    assert command('compare', arguments) == 2
+    assert command("compare", arguments) == 2
     said = capsys.readouterr()
     assert said.out == ""
     assert "make student" in said.err
     write("student")
-    assert command('compare', arguments) == 0
+    assert command("compare", arguments) == 0
     assert "| kdnet" in capsys.readouterr().out
 
 
@@ -476,7 +476,7 @@ def test_one_run_that_cannot_be_scored_leaves_the_others(
 
     monkeypatch.setattr("kd_monai.export.bundle.finished_runs", lambda out: [bad, good])
     monkeypatch.setattr("kd_monai.training.score.score", score)
-    assert command('evaluate', [f'OUT={tmp_path}']) == 1
+    assert command("evaluate", [f"OUT={tmp_path}"]) == 1
     said = capsys.readouterr()
     assert "gone was not scored. ValueError: its data are not there. Correct DATA." in said.err
     assert "| kdnet" in said.out

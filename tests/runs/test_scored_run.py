@@ -12,7 +12,7 @@ from fake_runs import write_journal, write_run
 from small_run import datalist
 from tiny import metrics
 
-from kd_monai.config.overlays import STUDENT, TEACHER
+from kd_monai.config.overlays import SHARED, STUDENT, TEACHER
 from kd_monai.metrics import read_cases
 from kd_monai.runs.scored_run import ScoredRun
 from kd_monai.tracking import Tracker

@@ -18,9 +18,8 @@ from kd_monai.config.overlays import STUDENT, TEACHER
 from kd_monai.config.variables import read_variables
 from kd_monai.handlers import ProgressHandler, TeacherHandler
 from kd_monai.runs.folder import RunFolder
-from kd_monai.teachers.crossfitted import CrossFittedTeachers
-from kd_monai.teachers.ensemble import read_teacher
-from kd_monai.teachers.single import Teacher
+from kd_monai.teachers.several import CrossFittedTeachers
+from kd_monai.teachers.single import Teacher, read_teacher
 from kd_monai.training import roles
 
 SEEN = {"whole": "abcd", "0": "bcd", "1": "acd", "2": "abd"}

@@ -16,8 +16,8 @@ from tiny import TINY, metrics, train, weights
 
 from kd_monai.config.overlays import STUDENT, TEACHER
 from kd_monai.runs.folder import RunFolder
-from kd_monai.teachers.ensemble import TeacherEnsemble, read_teacher
-from kd_monai.teachers.single import Teacher
+from kd_monai.teachers.several import TeacherEnsemble
+from kd_monai.teachers.single import Teacher, read_teacher
 
 
 def two(out: Path, **record: Any) -> list[Path]:

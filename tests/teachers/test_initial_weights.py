@@ -14,9 +14,7 @@ from tiny import train
 
 from kd_monai.config.overlays import STUDENT, TEACHER, overlay, train_files
 from kd_monai.handlers import TeacherHandler
-from kd_monai.teachers.ensemble import read_teacher
-from kd_monai.teachers.initial_weights import initial_network
-from kd_monai.teachers.single import Teacher
+from kd_monai.teachers.single import Teacher, initial_network, read_teacher
 
 FOUR = "t1-t1ce-t2-flair"
 IMAGE = torch.randn(1, 4, 64, 32, 32, generator=torch.Generator().manual_seed(0))  # SwinUNETR wants a side of 64

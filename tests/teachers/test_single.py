@@ -11,7 +11,7 @@ import torch
 from small_run import datalist, run_folder
 from teacher_runs import RECORD, teacher_run
 
-from kd_monai.teachers.ensemble import TeacherEnsemble
+from kd_monai.teachers.several import TeacherEnsemble
 from kd_monai.teachers.single import Teacher
 
 

@@ -47,7 +47,7 @@ def test_a_folder_without_runs_is_refused_and_not_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    assert command('mlflow', [f"OUT={tmp_path / 'nowhere'}"]) == 2
+    assert command("mlflow", [f"OUT={tmp_path / 'nowhere'}"]) == 2
     said = capsys.readouterr()
     assert f"{tmp_path / 'nowhere' / 'mlruns.db'} does not exist" in said.err
     assert "Train first (make student), or correct OUT." in said.err

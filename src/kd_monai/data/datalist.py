@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Self
 
 from kd_monai.atomic import write_json
-from kd_monai.data.checks.digest import data_digest
 from kd_monai.data.checks.files import check_files, choose_convention, convention_problems, with_sound_images
-from kd_monai.data.entries import Entry, data_error
+from kd_monai.data.entries import Entry, data_digest, data_error
 from kd_monai.data.layouts.any_layout import read_source
 from kd_monai.data.splits.partition import Cohort, choose_subjects, inner_fold_patients, make_split
 from kd_monai.data.splits.split_file import Split

@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kd_monai.data.checks.digest import data_digest, file_contents
 from kd_monai.data.checks.files import check_files, with_sound_images
-from kd_monai.data.entries import Entry, data_error
+from kd_monai.data.entries import Entry, data_digest, data_error, file_contents
 from kd_monai.data.layouts.any_layout import read_source
 from kd_monai.errors import UserError
 

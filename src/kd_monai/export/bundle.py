@@ -19,7 +19,7 @@ from kd_monai.config.overlays import SHARED, STUDENT, TEACHER
 from kd_monai.errors import UserError
 from kd_monai.export.metadata import metadata_of
 from kd_monai.export.openvino import openvino_model
-from kd_monai.networks.runtimes.frozen import openvino_is_installed
+from kd_monai.networks.inferers import openvino_is_installed
 
 logger = logging.getLogger(__name__)
 

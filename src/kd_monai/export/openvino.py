@@ -11,7 +11,7 @@ import torch
 from monai.bundle import ConfigParser
 from torch import Tensor, nn
 
-from kd_monai.networks.runtimes.openvino_forward import import_openvino, openvino_model_of, shared_core
+from kd_monai.networks.openvino_forward import import_openvino, openvino_model_of, shared_core
 
 TOLERANCE = 1e-3
 """Of logits in float32, against torch: the order of sums differs, nothing else."""

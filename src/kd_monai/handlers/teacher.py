@@ -16,7 +16,7 @@ from torch.nn.parallel import DistributedDataParallel
 from kd_monai.errors import UserError
 from kd_monai.handlers.route import Forward, by_teacher, numbers_of
 from kd_monai.losses import DistillationLoss
-from kd_monai.networks.runtimes.frozen import FrozenNetwork, Runtime, TorchForward, openvino_forwards, wished_runtime
+from kd_monai.networks.inferers import FrozenNetwork, Runtime, TorchForward, openvino_forwards, wished_runtime
 from kd_monai.outputs import Batch, FeatureTaps, Head, Outputs
 
 

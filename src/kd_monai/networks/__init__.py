@@ -1,15 +1,15 @@
 """How logits are read, where and how fast a network runs, and a network that MONAI lacks; all others are MONAI's.
 
-Nothing here knows a loss, a data set or an engine. `cpu.py` and `runtimes/` hold what makes a network faster without
-changing what it computes, a file and a function each.
+Nothing here knows a loss, a data set or an engine. `cpu.py` and `openvino_forward.py` make a network faster and leave
+what it computes.
 """
 
 from kd_monai.networks.cpu import lay_out, resolved_memory_format
 from kd_monai.networks.heads import LabelsHead, RegionsHead, compose_label_map, head, regions_of
+from kd_monai.networks.inferers import openvino_is_installed
 from kd_monai.networks.mean import MeanNetwork
 from kd_monai.networks.multiresunet import MultiResUNet
 from kd_monai.networks.postprocessing import native_probabilities, without_rim
-from kd_monai.networks.runtimes.frozen import openvino_is_installed
 
 __all__ = [
     "LabelsHead",

@@ -4,6 +4,6 @@ Never trains, never builds a network and knows no teacher but as a key with a di
 """
 
 from kd_monai.runs.folder import RunFolder
-from kd_monai.runs.tracking import run_tracker
+from kd_monai.runs.identity import run_tracker
 
 __all__ = ["RunFolder", "run_tracker"]

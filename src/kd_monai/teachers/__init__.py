@@ -3,9 +3,7 @@
 Never trains a teacher, and never hands on one that has seen what its student is tested on.
 """
 
-from kd_monai.teachers.ensemble import read_teacher
-from kd_monai.teachers.initial_weights import initial_network
 from kd_monai.teachers.pseudo_labels import with_pseudo_labels
-from kd_monai.teachers.single import Teacher
+from kd_monai.teachers.single import Teacher, initial_network, read_teacher
 
 __all__ = ["Teacher", "initial_network", "read_teacher", "with_pseudo_labels"]

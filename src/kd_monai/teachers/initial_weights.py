@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, get_args
 
 import torch
 from torch import nn
 
 from kd_monai.errors import UserError
-from kd_monai.teachers.crossfitted import CrossFittedTeachers
-from kd_monai.teachers.ensemble import TeacherEnsemble
-from kd_monai.teachers.single import Teacher
-
-Init = Literal["random", "teacher"]
 
 
 def sliced_weights(
@@ -61,34 +55,3 @@ def sliced_weights(
 
 def _shown(shape: tuple[int, ...] | None) -> str:
     return "no such weights" if shape is None else str(shape)
-
-
-def initial_network(
-    network: nn.Module,
-    teacher: Teacher | TeacherEnsemble | CrossFittedTeachers | None,
-    modalities: Sequence[str],
-    init: Init = "random",
-) -> nn.Module:
-    """The network with the weights it starts from, in place.
-
-    Args:
-        network: with random weights, which follow from the seed: those of `random`.
-        teacher: of a student.
-        modalities: what the network reads.
-        init: `teacher` takes the teacher's weights; see `sliced_weights`.
-
-    Raises:
-        UserError: there is no teacher, or not one, to start from; the networks differ; `init` is neither.
-    """
-    if init not in get_args(Init):
-        raise UserError(f"`init` (INIT) must be one of {', '.join(get_args(Init))}; got {init!r}.")
-    if init == "random":
-        return network
-    if teacher is None:
-        raise UserError(
-            "INIT=teacher starts a student from its teacher, and a baseline has none. Set INIT=random: every baseline "
-            "starts there."
-        )
-    first = teacher.initial_teacher
-    network.load_state_dict(sliced_weights(first.network, network, first.modalities, modalities))
-    return network

@@ -1,12 +1,13 @@
-"""One finished teacher, read from its run folder, and whether it may teach here."""
+"""A finished teacher as its student sees it; one or several by their run folders; the weights a student starts from."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn, get_args
 
 import torch
 from monai.bundle import ConfigParser
@@ -17,6 +18,8 @@ from kd_monai.errors import UserError
 from kd_monai.handlers import file_digest
 from kd_monai.networks import head
 from kd_monai.outputs import Head
+from kd_monai.teachers.initial_weights import sliced_weights
+from kd_monai.teachers.several import CrossFittedTeachers, TeacherEnsemble
 
 
 class Teacher:
@@ -153,3 +156,65 @@ class Teacher:
                 "Restore the folder, or train the teacher with FORCE=1.",
             )
         _ = self.network  # damaged weights show now, and not when the run is under way
+
+
+Kind = Literal["single", "crossfit"]
+
+
+def read_teacher(
+    folders: str | Path | Sequence[str | Path] | None, teachers: Kind = "single"
+) -> Teacher | TeacherEnsemble | CrossFittedTeachers:
+    """The teacher of a run folder, or the teachers of several.
+
+    Args:
+        folders: a folder, several joined by ',', or a list of them.
+        teachers: `single` has several teach with the mean of their probabilities; with `crossfit` each subject is
+            taught by one that has not seen it.
+
+    Raises:
+        UserError: none is named, one is no finished teacher's, they do not go together, or `teachers` is neither.
+    """
+    if teachers not in get_args(Kind):
+        raise UserError(f"`teachers` (TEACHERS) must be one of {', '.join(get_args(Kind))}; got {teachers!r}.")
+    if isinstance(folders, str):
+        folders = [folder.strip() for folder in folders.split(",") if folder.strip()]
+    elif isinstance(folders, Path):
+        folders = [folders]
+    finished = [Teacher(folder) for folder in folders] if folders else [Teacher(None)]
+    if teachers == "crossfit":
+        return CrossFittedTeachers(finished)
+    return finished[0] if len(finished) == 1 else TeacherEnsemble(finished)
+
+
+Init = Literal["random", "teacher"]
+
+
+def initial_network(
+    network: nn.Module,
+    teacher: Teacher | TeacherEnsemble | CrossFittedTeachers | None,
+    modalities: Sequence[str],
+    init: Init = "random",
+) -> nn.Module:
+    """The network with the weights it starts from, in place.
+
+    Args:
+        network: with random weights, which follow from the seed: those of `random`.
+        teacher: of a student.
+        modalities: what the network reads.
+        init: `teacher` takes the teacher's weights; see `sliced_weights`.
+
+    Raises:
+        UserError: there is no teacher, or not one, to start from; the networks differ; `init` is neither.
+    """
+    if init not in get_args(Init):
+        raise UserError(f"`init` (INIT) must be one of {', '.join(get_args(Init))}; got {init!r}.")
+    if init == "random":
+        return network
+    if teacher is None:
+        raise UserError(
+            "INIT=teacher starts a student from its teacher, and a baseline has none. Set INIT=random: every baseline "
+            "starts there."
+        )
+    first = teacher.initial_teacher
+    network.load_state_dict(sliced_weights(first.network, network, first.modalities, modalities))
+    return network

@@ -15,10 +15,8 @@ import numpy as np
 import pytest
 from small_cases import SHAPE, save, volumes, write_brats
 
-from kd_monai.data import Datalist
-from kd_monai.data.checks import digest
-from kd_monai.data.checks.digest import bytes_digest, data_digest, gzip_crc
-from kd_monai.data.entries import Entry, file_signature
+from kd_monai.data import Datalist, entries
+from kd_monai.data.entries import Entry, bytes_digest, data_digest, file_signature, gzip_crc
 
 
 def entry_of(path: Path, label: Path) -> Entry:
@@ -110,7 +108,7 @@ def test_checksums_are_remembered_until_a_file_changes(tmp_path: Path, monkeypat
     memory, entry = tmp_path / "checked.json", entry_of(image, label)
     first = data_digest([entry], memory)
     read = []
-    monkeypatch.setattr(digest, "bytes_digest", lambda path: read.append(path) or bytes_digest(path))
+    monkeypatch.setattr(entries, "bytes_digest", lambda path: read.append(path) or bytes_digest(path))
     assert data_digest([entry], memory) == first
     assert read == []
     save(label, changed(volumes()["label"]))

@@ -11,9 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kd_monai.data.checks.digest import key_of, recall
-from kd_monai.data.checks.digest import remember as note
-from kd_monai.data.entries import DataSource, Entry
+from kd_monai.data.entries import DataSource, Entry, key_of, recall
+from kd_monai.data.entries import remember as note
 from kd_monai.data.reader import UnreadableError, read_volume
 from kd_monai.errors import UserError
 from kd_monai.task import LABEL_CONVENTIONS, MODALITIES, LabelConvention

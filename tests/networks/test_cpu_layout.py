@@ -10,7 +10,7 @@ from monai.networks.nets import BasicUNet, DynUNet, SegResNet
 from torch import nn
 
 from kd_monai.networks import lay_out, resolved_memory_format
-from kd_monai.networks import cpu
+from kd_monai.networks.cpu import split_convolutions
 
 
 def unet(width: int) -> nn.Module:

@@ -13,7 +13,7 @@ from monai.networks.nets import BasicUNet, SegResNet
 from torch import nn
 
 from kd_monai.networks import MeanNetwork, RegionsHead, lay_out, openvino_is_installed
-from kd_monai.networks.runtimes.openvino_forward import TOLERANCE, OpenVINOForward, hold_against, openvino_model_of
+from kd_monai.networks.openvino_forward import TOLERANCE, OpenVINOForward, hold_against, openvino_model_of
 
 pytestmark = pytest.mark.skipif(not openvino_is_installed(), reason="the extra [fast] is not installed")
 
@@ -133,7 +133,7 @@ def test_a_network_that_openvino_cannot_read_is_refused_with_the_operation() -> 
 
 
 def test_importing_it_leaves_no_identifier_in_the_home_folder(tmp_path: Path) -> None:
-    code = "from kd_monai.networks.runtimes.openvino_forward import import_openvino; import_openvino()"
+    code = "from kd_monai.networks.openvino_forward import import_openvino; import_openvino()"
     environment = {**os.environ, "HOME": str(tmp_path)}
     environment.pop("CI", None)  # OpenVINO's telemetry is quiet there by itself
     subprocess.run([sys.executable, "-c", code], env=environment, check=True, timeout=120)
@@ -143,7 +143,7 @@ def test_importing_it_leaves_no_identifier_in_the_home_folder(tmp_path: Path) ->
 def test_signals_are_handled_after_networks_have_come_and_gone() -> None:
     code = """
 import faulthandler, gc, os, signal, torch
-from kd_monai.networks.runtimes.openvino_forward import OpenVINOForward
+from kd_monai.networks.openvino_forward import OpenVINOForward
 faulthandler.enable()  # a stack for signal handlers, as pytest has it
 signal.signal(signal.SIGUSR1, lambda *_: print("handled"))
 for _ in range(3):

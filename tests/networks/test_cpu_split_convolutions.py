@@ -10,7 +10,7 @@ from monai.networks.nets import BasicUNet
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
-from kd_monai.networks import cpu
+from kd_monai.networks.cpu import split_convolutions
 
 
 def gradients(network: nn.Module, image: torch.Tensor) -> list[torch.Tensor]:

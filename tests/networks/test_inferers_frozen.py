@@ -9,8 +9,8 @@ import torch
 from monai.inferers import SimpleInferer
 from torch import nn
 
-from kd_monai.networks.runtimes import frozen
-from kd_monai.networks.runtimes.frozen import PAYS_AFTER_STEPS, FrozenNetwork, TorchForward, wished_runtime
+from kd_monai.networks import inferers
+from kd_monai.networks.inferers import PAYS_AFTER_STEPS, FrozenNetwork, TorchForward, wished_runtime
 
 
 def test_it_is_in_eval_mode_whatever_train_says_and_without_gradients() -> None:
@@ -51,7 +51,7 @@ def test_a_pass_that_fails_leaves_no_taps() -> None:
 def test_auto_takes_openvino_where_it_pays(
     wish: Any, device: str, steps: int, installed: bool, runtime: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(frozen, "openvino_is_installed", lambda: installed)
+    monkeypatch.setattr(inferers, "openvino_is_installed", lambda: installed)
     assert wished_runtime(wish, device, steps) == runtime
 
 
