@@ -7,20 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from monai.bundle import ConfigParser, ConfigWorkflow
 
-from kd_monai.config.overlays import STUDENT, TEACHER
+from kd_monai.config.overlays import SHARED, STUDENT, TEACHER, overlay, stacked, train_files
 from kd_monai.config.plan import Plan
 from kd_monai.runs import identity as module
 from kd_monai.runs.identity import ELSEWHERE, IDENTITY, WATCHERS, content_key, identity, run_key
 
-TRAIN = STUDENT / "configs" / "train.yaml"
+FILES = train_files(STUDENT)
 
 
 def merged(**overrides: Any) -> dict[str, Any]:
     """The configuration as a launch with these overrides has it."""
-    return dict(Plan.read("student", STUDENT, [TRAIN], overrides).config)
+    return dict(Plan.read("student", STUDENT, FILES, overrides).config)
 
 
 def key(**overrides: Any) -> str:
@@ -54,7 +53,7 @@ def plain() -> str:
     ],
 )
 def test_where_and_how_a_run_happens_is_not_what_it_computes(plain: str, name: str, value: Any) -> None:
-    assert name.split("#")[0] in yaml.safe_load(TRAIN.read_text())
+    assert name.split("#")[0] in merged()
     assert key(**{name: value}) == plain
 
 
@@ -165,10 +164,8 @@ def test_a_whole_number_is_the_same_with_and_without_a_point() -> None:
 
 def test_neither_the_order_of_keys_nor_overlays_that_change_nothing_matter(plain: str) -> None:
     assert run_key(dict(reversed(merged().items())), data="d") == plain
-    stacked = ConfigParser.load_config_files(
-        [TRAIN, STUDENT / "configs" / "recipes" / "quick.yaml", STUDENT / "configs" / "methods" / "kdnet.yaml"]
-    )
-    assert run_key(stacked, data="d") == plain
+    overlays = [overlay(STUDENT, "recipe", "quick"), overlay(STUDENT, "method", "kdnet")]
+    assert run_key(stacked([*FILES, *overlays]), data="d") == plain
     assert len(plain) == 64
 
 
@@ -177,7 +174,7 @@ def test_a_configuration_is_left_as_it_was_and_may_have_been_read_by_monai(plain
     before = copy.deepcopy(config)
     identity(config)
     assert config == before
-    workflow = ConfigWorkflow(config_file=str(TRAIN), workflow_type="train", logging_file=False)
+    workflow = ConfigWorkflow(config_file=[str(file) for file in FILES], workflow_type="train", logging_file=False)
     workflow.parser.parse()
     assert run_key(workflow.parser.get(), data="d") == plain
 
@@ -186,17 +183,17 @@ def test_every_named_id_and_handler_is_one_of_the_shipped_configurations() -> No
     """A name that was renamed in the YAML would silently leave every key, or enter it."""
     known: set[str] = set()
     for bundle in (TEACHER, STUDENT):
-        config = ConfigParser.load_config_file(bundle / "configs" / "train.yaml")
+        config = stacked(train_files(bundle))
         known |= {*config, *(f"{name}::{inner}" for name in ("train", "validate") for inner in config[name])}
     assert set(IDENTITY) <= known
     assert known >= ELSEWHERE
-    ours = {name for name in WATCHERS if name in TRAIN.read_text()}
+    ours = {name for name in WATCHERS if name in (SHARED / "train.yaml").read_text()}
     assert ours >= {"ProgressHandler", "OverlayHandler", "TrackingHandler", "ResumeHandler"}
 
 
 @pytest.mark.parametrize("bundle", [TEACHER, STUDENT], ids=lambda path: path.name)
 def test_no_path_and_no_watcher_is_in_a_shipped_identity(bundle: Path) -> None:
-    text = str(identity(Plan.read("", bundle, [bundle / "configs" / "train.yaml"], {"output_dir": "/tmp/here"}).config))
+    text = str(identity(Plan.read("", bundle, train_files(bundle), {"output_dir": "/tmp/here"}).config))
     assert "/tmp/here" not in text
     assert "kd_monai." not in text
     assert not [name for name in WATCHERS if name in text]
