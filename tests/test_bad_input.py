@@ -11,7 +11,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from tiny import STUDENT, hashes, command, words
+from tiny import STUDENT, command, hashes, words
 
 METHODS = ", ".join(sorted(path.stem for path in (STUDENT / "configs" / "methods").iterdir()))
 
@@ -21,7 +21,7 @@ def out(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of runs with one finished teacher."""
     folder = tmp_path_factory.mktemp("bad_input") / "runs"
     with pytest.MonkeyPatch.context() as patch:
-        assert command('teacher', words(data=str(phantom), out=str(folder))) == 0
+        assert command("teacher", words(data=str(phantom), out=str(folder))) == 0
     return folder
 
 
@@ -37,7 +37,7 @@ def refused(out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
 
     def launch(name: str, **given: str) -> str:
         before = {folder.name: hashes(folder) for folder in out.glob("*/")}
-        status = command(name, words(**{'out': str(out), **given}))
+        status = command(name, words(**{"out": str(out), **given}))
         said = capsys.readouterr().err
         assert status == 2, said
         assert "Traceback" not in said

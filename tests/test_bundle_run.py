@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 import torch
-from kd_monai.training.roles import train_student, train_teacher
 from tiny import (
     STUDENT,
     TEACHER,
@@ -23,18 +22,17 @@ from tiny import (
     bundle_command,
     bundle_run,
     coarse,
+    command,
     environment,
     evaluate,
     metrics,
     train,
-    variables,
     weights,
+    words,
 )
 from warm_python import WarmPython
 
 from kd_monai.config.overlays import SHARED, overlay, train_files
-from kd_monai.config.variables import read_variables
-from kd_monai.runs.folder import RunFolder
 
 pytestmark = pytest.mark.slow
 
@@ -55,9 +53,11 @@ def settings(data: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def teacher(data: Path, folder: Path) -> RunFolder:
+def teacher(data: Path, folder: Path) -> Path:
     """Trained as `make teacher` does."""
-    return train_teacher(read_variables(None, words(data=str(data), out=str(folder / 'pipeline'))))
+    assert command("teacher", words(data=str(data), out=str(folder / "pipeline"))) == 0
+    (run,) = (folder / "pipeline").glob("teacher-*/")
+    return run
 
 
 @pytest.fixture(scope="module")
@@ -78,10 +78,10 @@ def assert_same_weights(one: Path, other: Path) -> None:
 
 
 def test_student_is_the_pipelines(
-    teacher: RunFolder, settings: dict[str, Any], data: Path, folder: Path, warm_python: WarmPython
+    teacher: Path, settings: dict[str, Any], data: Path, folder: Path, warm_python: WarmPython
 ) -> None:
-    line = words(data=str(data), out=str(folder / 'pipeline'), teacher=str(teacher.path))
-    student = train_student(read_variables(None, line))
+    assert command("student", words(data=str(data), out=str(folder / "pipeline"), teacher=str(teacher))) == 0
+    (student,) = (folder / "pipeline").glob("kdnet_t1ce-*/")
     elsewhere = folder / "elsewhere"
     elsewhere.mkdir()
     done = bundle_run(
@@ -89,26 +89,27 @@ def test_student_is_the_pipelines(
         STUDENT,
         train_files(STUDENT),
         **settings,
-        teacher=teacher.path,
+        teacher=teacher,
         output_dir="other_runs",
         python=warm_python.program,
     )
     assert done.returncode == 0, done.stdout
-    run = elsewhere / "other_runs" / student.path.name
-    assert json.loads((run / "run.json").read_text())["run_key"] == student.key
+    run = elsewhere / "other_runs" / student.name
+    assert (
+        json.loads((run / "run.json").read_text())["run_key"]
+        == json.loads((student / "run.json").read_text())["run_key"]
+    )
     for prefix in ("train/", "val/"):
-        assert metrics(run, prefix) == metrics(student.path, prefix)
+        assert metrics(run, prefix) == metrics(student, prefix)
     assert metrics(run, "val/")
-    assert_same_weights(run, student.path)
+    assert_same_weights(run, student)
     assert not any(path.name != "other_runs" for path in elsewhere.iterdir())
 
 
 def test_student_without_teacher_says_so(settings: dict[str, Any], tmp_path: Path, warm_python: WarmPython) -> None:
     done = bundle_run(tmp_path, STUDENT, train_files(STUDENT), **settings, python=warm_python.program)
     assert done.returncode != 0
-    assert (
-        "A student needs a trained teacher and none is named: give its run folder as `--teacher FOLDER`" in done.stdout
-    )
+    assert "needs a trained teacher" in done.stdout
     assert not list(tmp_path.rglob("run.json"))
 
 
@@ -116,7 +117,7 @@ def test_no_epochs_are_refused_before_anything_is_cached(
     settings: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
-    with pytest.raises(ValueError, match=r"`epochs` must be a whole number, at least 1; got 0[.] Correct --epochs"):
+    with pytest.raises(ValueError, match=r"`epochs`.*at least 1; got 0"):
         train(TEACHER, [], {**settings, "epochs": 0, "output_dir": str(tmp_path / "runs")})
     assert "Caching" not in caplog.text
     assert not list(tmp_path.rglob("run.json"))
@@ -143,7 +144,8 @@ def test_evaluation_is_the_pipelines(baseline: Path, folder: Path, tmp_path: Pat
     assert done.returncode == 0, done.stdout
     cases = (baseline / "cases.csv").read_bytes()
     (baseline / "cases.csv").unlink()
-    assert evaluate(STUDENT, baseline, {"device": "cpu"}).read_bytes() == cases
+    evaluate(STUDENT, baseline, {"device": "cpu"})
+    assert (baseline / "cases.csv").read_bytes() == cases
 
 
 def test_killed_run_ends_as_if_nothing_had_happened(
@@ -151,11 +153,11 @@ def test_killed_run_ends_as_if_nothing_had_happened(
 ) -> None:
     longer = {**settings, "epochs": 3, "steps_per_epoch": 4, "val_every": 1}
     undisturbed = train(TEACHER, [], {**longer, "output_dir": str(tmp_path / "undisturbed")})
-    command = bundle_command(TEACHER, train_files(TEACHER), **longer, output_dir="killed")
+    line = bundle_command(TEACHER, train_files(TEACHER), **longer, output_dir="killed")
     run = tmp_path / "killed" / undisturbed.path.name
     with (tmp_path / "log.txt").open("w") as log:
         process = subprocess.Popen(
-            [sys.executable, *command], cwd=tmp_path, env=environment(), stdout=log, stderr=subprocess.STDOUT
+            [sys.executable, *line], cwd=tmp_path, env=environment(), stdout=log, stderr=subprocess.STDOUT
         )
         while not list(run.glob("checkpoints/epoch_000001_*.pt")):
             assert process.poll() is None, (tmp_path / "log.txt").read_text()

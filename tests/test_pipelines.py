@@ -38,7 +38,7 @@ def test_student_trains_its_teacher_once_and_says_how_to_use_it(
         monkeypatch.setattr(roles, name, stub)
     monkeypatch.setattr(roles, "evaluate_run", lambda run, given: None)
     monkeypatch.setattr(roles, "side_by_side", lambda runs: "")
-    assert command('student', line) == 0
+    assert command("student", line) == 0
     assert order == trained
     assert "make predict RUN=student INPUT=t1ce.nii.gz" in capsys.readouterr().out
 
@@ -52,7 +52,7 @@ def test_the_demo_of_all_subjects_has_nothing_to_compare(
         stub.__name__ = name
         monkeypatch.setattr(roles, name, stub)
     monkeypatch.setattr(roles, "evaluate_run", lambda run, given: None)
-    assert command('demo', ['FOLD=all']) == 0
+    assert command("demo", ["FOLD=all"]) == 0
     said = capsys.readouterr().out
     assert "Nothing to compare" in said
     assert f"make predict RUN={tmp_path / 'run'} INPUT=t1ce.nii.gz" in said
@@ -86,7 +86,7 @@ def test_evaluate_scores_the_finished_runs_of_a_folder(
     for name, record in others.items():
         (tmp_path / name).mkdir()
         (tmp_path / name / "run.json").write_text(json.dumps(record))
-    assert command('evaluate', [f'OUT={tmp_path}']) == 0
+    assert command("evaluate", [f"OUT={tmp_path}"]) == 0
     assert scored == done
     assert "the table" in capsys.readouterr().out
 
@@ -95,7 +95,7 @@ def test_evaluate_of_a_run_on_all_subjects_exports_it_and_compares_nothing(
     tmp_path: Path, scored: list[Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = finished(tmp_path / "all", 0)
-    assert command('evaluate', [f'RUN={run}']) == 0
+    assert command("evaluate", [f"RUN={run}"]) == 0
     assert scored == [run]
     assert "Nothing to compare" in capsys.readouterr().out
 
@@ -103,7 +103,7 @@ def test_evaluate_of_a_run_on_all_subjects_exports_it_and_compares_nothing(
 def test_evaluate_of_a_folder_without_trainings_says_to_train_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert command('evaluate', [f"OUT={tmp_path / 'nothing'}"]) == 2
+    assert command("evaluate", [f"OUT={tmp_path / 'nothing'}"]) == 2
     said = capsys.readouterr().err
     assert f"OUT must hold finished trainings; {tmp_path / 'nothing'} holds none. Train first (make student" in said
     assert "or correct OUT" in said
@@ -112,7 +112,7 @@ def test_evaluate_of_a_folder_without_trainings_says_to_train_first(
 def test_evaluate_of_a_folder_that_is_no_run_is_one_message(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert command('evaluate', [f"RUN={tmp_path / 'typo'}"]) == 2
+    assert command("evaluate", [f"RUN={tmp_path / 'typo'}"]) == 2
     said = capsys.readouterr().err
     assert "typo has none" in said
     assert "Traceback" not in said
@@ -120,5 +120,5 @@ def test_evaluate_of_a_folder_that_is_no_run_is_one_message(
 
 def test_serving_a_server_is_one_message(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    assert command('mlflow', []) == 2
+    assert command("mlflow", []) == 2
     assert "Open it in a browser" in capsys.readouterr().err

@@ -18,13 +18,14 @@ import yaml
 from ignite.engine import Engine, Events
 from ignite.handlers import TerminateOnNan
 from monai.bundle import ComponentLocator, ConfigParser
-from monai.data import MetaTensor
+from monai.data import MetaTensor, list_data_collate
 from monai.engines import SupervisedTrainer
 from monai.engines.utils import IterationEvents
 from monai.losses import DiceLoss
 from torch import nn
 
-from kd_monai.data import LabelToRegions, SeededDataset, collate
+from kd_monai.config.overlays import STUDENT, TEACHER, train_files
+from kd_monai.data import LabelToRegions, SeededDataset
 from kd_monai.handlers import PrepareBatch, TeacherHandler
 from kd_monai.losses import DistillationLoss, SegmentationLoss
 from kd_monai.losses.terms.outputs.soft_dice_bce import SoftDiceBCE
@@ -33,8 +34,13 @@ from kd_monai.networks.inferers import AutocastInferer
 from kd_monai.task import LABEL_CONVENTIONS, REGIONS
 
 ROOT = Path(__file__).parents[1]
-BUNDLES = sorted((ROOT / "bundles").glob("brats_*"))
-YAMLS = sorted((ROOT / "bundles").glob("brats_*/configs/**/*.yaml"))
+YAMLS = sorted((ROOT / "bundles").rglob("*.yaml"))
+both = pytest.mark.parametrize("bundle", [TEACHER, STUDENT], ids=lambda path: path.name)
+
+
+def configuration(bundle: Path) -> dict[str, Any]:
+    """What every training of a bundle stacks."""
+    return ConfigParser.load_config_files(train_files(bundle))
 
 
 # --- packaging ---
@@ -71,7 +77,7 @@ def targets(node: Any) -> set[str]:
     return set().union(*(targets(value) for value in node)) if isinstance(node, list) else set()
 
 
-@pytest.mark.parametrize("path", YAMLS, ids=lambda path: f"{path.parts[-3]}/{path.name}")
+@pytest.mark.parametrize("path", YAMLS, ids=lambda path: str(path.relative_to(ROOT / "bundles")))
 def test_every_target_resolves_from_any_folder(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     locator = ComponentLocator()
@@ -187,13 +193,13 @@ def test_ignites_own_nan_handler_would_let_a_run_finish() -> None:
 
 
 def network_of(bundle: Path, **settings: Any) -> nn.Module:
-    parser = ConfigParser(ConfigParser.load_config_file(bundle / "configs" / "train.yaml"))
+    parser = ConfigParser(configuration(bundle))
     parser.update({"width": 2, **settings})
     network: nn.Module = parser.get_parsed_content("network_def")
     return network
 
 
-@pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
+@both
 def test_the_network_of_the_paper_has_a_convolution_before_an_upsampling_that_narrows(bundle: Path) -> None:
     """Five levels, four max-pools, two Conv-InstanceNorm-LeakyReLU each, trilinear upsampling."""
     modules = list(network_of(bundle).modules())
@@ -206,15 +212,15 @@ def test_the_network_of_the_paper_has_a_convolution_before_an_upsampling_that_na
     assert len(pointwise) == 3 + 1  # the uppermost level keeps its width; and the last layer
 
 
-@pytest.mark.parametrize("path", YAMLS, ids=lambda path: f"{path.parts[-3]}/{path.name}")
+@pytest.mark.parametrize("path", YAMLS, ids=lambda path: str(path.relative_to(ROOT / "bundles")))
 def test_no_configuration_uses_monais_amp(path: Path) -> None:
     assert "amp:" not in path.read_text()
 
 
-@pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
+@both
 def test_what_is_saved_is_the_plain_network(bundle: Path) -> None:
     """`network_def`, and neither the trainer's nor a wrapped one."""
-    config = yaml.safe_load((bundle / "configs" / "train.yaml").read_text())
+    config = configuration(bundle)
     assert config["validate"]["best"]["network"] == "@network_def"
     (resume,) = [item for item in config["train"]["handlers"] if item["_target_"].endswith("ResumeHandler")]
     assert resume["objects"]["network"] == "@network_def"
@@ -224,7 +230,7 @@ def test_what_is_saved_is_the_plain_network(bundle: Path) -> None:
 
 
 def random_transforms(bundle: Path, roi: list[int]) -> Any:
-    parser = ConfigParser(ConfigParser.load_config_file(bundle / "configs" / "train.yaml"))
+    parser = ConfigParser(configuration(bundle))
     parser["roi_size"] = roi
     return parser.get_parsed_content("train#random_transforms")
 
@@ -237,7 +243,7 @@ def cached_sample(*sides: int) -> dict[str, Any]:
     return {"image": image, "label": MetaTensor(label), "subject": "a"}
 
 
-@pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
+@both
 def test_the_shipped_random_transforms_write_nothing_into_the_cache(bundle: Path) -> None:
     sample = cached_sample(8, 8, 8)
     before = copy.deepcopy(sample)
@@ -245,8 +251,8 @@ def test_the_shipped_random_transforms_write_nothing_into_the_cache(bundle: Path
     seen = [item for epoch in range(8) for item in dataset[(epoch, 0, 0)]]
     assert not any(torch.equal(seen[0]["image"], other["image"]) for other in seen[1:])
     for item in seen:
-        batch = collate([item])
-        batch["image"].fill_(9)  # a batch of one may be the sample's memory, and no cache's
+        batch = list_data_collate([item])
+        batch["image"].fill_(9)  # a batch may be the sample's memory, and no cache's
         batch["label"].fill_(9)
     for name in ("image", "label"):
         assert torch.equal(sample[name], before[name])
@@ -254,7 +260,7 @@ def test_the_shipped_random_transforms_write_nothing_into_the_cache(bundle: Path
         assert sample[name].dtype == before[name].dtype
 
 
-@pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
+@both
 def test_a_brain_smaller_than_the_patch_is_padded(bundle: Path) -> None:
     dataset = SeededDataset([cached_sample(5, 9, 6)], random_transforms(bundle, [8, 8, 8]), 0)  # type: ignore[arg-type]
     (item,) = dataset[0]
@@ -263,9 +269,9 @@ def test_a_brain_smaller_than_the_patch_is_padded(bundle: Path) -> None:
     assert (item["image"].dtype, item["label"].dtype) == (torch.float32, torch.float32)
 
 
-@pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
+@both
 def test_regions_are_made_after_the_random_crop(bundle: Path) -> None:
-    config = yaml.safe_load((bundle / "configs" / "train.yaml").read_text())
+    config = configuration(bundle)
     order = [item["_target_"] for item in config["train"]["random_transforms"]["transforms"]]
     assert order[-1] == "kd_monai.data.LabelToRegions"
     assert order.index("SpatialPadd") < order.index("RandCropByPosNegLabeld") < len(order) - 1
@@ -303,8 +309,8 @@ def test_monais_dice_loss_is_not_0_at_equality_of_soft_targets() -> None:
     assert DiceLoss(soft_label=True)(soft, soft) == pytest.approx(0, abs=1e-4)
 
 
-@pytest.mark.parametrize("bundle", BUNDLES, ids=lambda path: path.name)
+@both
 def test_validation_computes_dice_alone(bundle: Path) -> None:
-    validate = yaml.safe_load((bundle / "configs" / "train.yaml").read_text())["validate"]
+    validate = configuration(bundle)["validate"]
     assert list(validate["key_metric"]) == ["dice_mean"]
     assert set(validate["evaluator"]["additional_metrics"]) == {"loss"}

@@ -16,7 +16,7 @@ from kd_monai.config.overlays import bundle_scripts
 from kd_monai.export import openvino as module
 from kd_monai.export.openvino import openvino_model
 from kd_monai.export.predict import predict
-from kd_monai.networks.runtimes.frozen import openvino_is_installed
+from kd_monai.networks.inferers import openvino_is_installed
 
 pytestmark = pytest.mark.skipif(not openvino_is_installed(), reason="the extra [fast] is not installed")
 Make = Callable[..., Path]

@@ -20,7 +20,7 @@ Predict = Callable[[list[str]], int]
 @pytest.fixture
 def predict(monkeypatch: pytest.MonkeyPatch) -> Predict:
     """Its exit status."""
-    return lambda line: command('predict', line)
+    return lambda line: command("predict", line)
 
 
 @pytest.mark.parametrize(("labels", "values"), [("brats2023", (1, 2, 3)), ("brats2018", (1, 2, 4)), ("msd", (2, 1, 3))])

@@ -29,7 +29,7 @@ def regions(path: str | Path) -> tuple[np.ndarray, tuple[float, ...]]:
 def test_scores_are_those_of_the_written_files(
     verb: str, modalities: tuple[str, ...], phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert command(verb, words(data=str(phantom), out=str(tmp_path / 'runs'))) == 0
+    assert command(verb, words(data=str(phantom), out=str(tmp_path / "runs"))) == 0
     (run,) = (file.parent for file in (tmp_path / "runs").glob("*/run.json"))
     cases = read_cases(run / "cases.csv").set_index("subject")
     tested = Datalist.load(phantom, split_file=run / "split.json").test

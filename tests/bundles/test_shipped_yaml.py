@@ -32,7 +32,6 @@ from tiny import (
     evaluate,
     metrics,
     train,
-    variables,
     weights,
 )
 
@@ -209,7 +208,7 @@ def test_evaluate_and_inference(bundle: Path, overlay: str, trained: Train, phan
     """Of every network, and of the softmax head, which the paper's recipe has."""
     overlays = [SHARED / overlay] if overlay != "train.yaml" else []
     run = trained(bundle, *overlays, **LARGER.get(Path(overlay).stem, {}))
-    table = pd.read_csv(evaluate(bundle, run.path, {"device": "cpu"}))
+    table = XX
     assert sorted(table.subject) == sorted(entry["subject"] for entry in run.datalist.test)
     assert table.filter(like="dice_").notna().all(axis=None)
     assert table[MORE_COLUMNS].notna().all(axis=None)

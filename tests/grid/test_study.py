@@ -1,13 +1,13 @@
 """A study on a phantom, killed half-way and resumed, ends as if nobody had disturbed it.
 
-Two folds and two methods: six cells, two at once. Those that the kill met, typed by hand into a copy of the others, say
+Two folds and two methods: six jobs, two at once. Those that the kill met, typed by hand into a copy of the others, say
 what was to come.
 """
 
 from __future__ import annotations
 
 import json
-import shlex
+import os
 import shutil
 import signal
 import subprocess
@@ -18,44 +18,42 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import torch
-from tiny import PIPELINES, TINY, coarse, command
+from tiny import TINY, coarse, command
 
-from kd_monai.export import bundle as export
-from kd_monai.report.report import report
+from kd_monai.report.report import report, short
 from kd_monai.runs.read import COSTS
 
-STUDY = {
-    "fold": "0,1", "folds": "2", "methods": "baseline,kdnet", "modalities": "t1ce", "jobs": "2", "epochs": "2",
-    "n-subjects": "all", "device": "cpu",
-}  # fmt: skip
-CELLS = 6  # two teachers, two baselines, two students
+JOBS = 6  # two teachers, two baselines, two students
+SETTINGS = {name: TINY[name] for name in ("roi_size", "width", "spacing_mm", "overlap")} | {"steps_per_epoch": 1}
+STUDY = (
+    "FOLD=0,1", "FOLDS=2", "METHODS=baseline,kdnet", "MODALITIES=t1ce", "JOBS=2", "EPOCHS=2", "DEVICE=cpu",
+    "SET=" + " ".join(f"{name}={value}" for name, value in SETTINGS.items()),
+)  # fmt: skip
 
 
 class Study:
     """A study into a folder, as its command line would have it."""
 
     def __init__(self, data: Path, out: Path) -> None:
-        self.out = out
-        tiny = {name: TINY[name] for name in ("roi_size", "width", "spacing_mm", "overlap")} | {"steps_per_epoch": 1}
-        self.line = ["--data", str(data), "--out", str(out)]
-        self.line += [part for name, value in STUDY.items() for part in (f"--{name}", value)]
-        self.line += [part for name, value in tiny.items() for part in ("--set", f"{name}={value}")]
+        self.out, self.line = out, [f"DATA={data}", f"OUT={out}", *STUDY]
 
     def start(self) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, str(PIPELINES / "study.py"), *self.line],
+            [sys.executable, "-m", "kd_monai", "study", *self.line],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
 
-    def cells(self) -> dict[str, Any]:
-        file = self.out / "study.json"
-        return json.loads(file.read_text())["cells"] if file.is_file() else {}
+    def commands(self) -> dict[str, str]:
+        """Command of each job."""
+        jobs: dict[str, dict[str, Any]] = json.loads((self.out / "study.json").read_text())["jobs"]
+        return {name: job["command"] for name, job in jobs.items()}
 
-    def states(self) -> list[str]:
-        return sorted(cell["state"] for cell in self.cells().values())
+    def finished(self) -> dict[str, Path]:
+        """Run folder of each job that is finished."""
+        markers = (self.out / "jobs").glob("*.done")
+        return {file.stem: self.out / file.read_text().strip() for file in markers if file.read_text().strip()}
 
     def training(self) -> bool:
         """Whether a student is at work, an epoch behind it."""
@@ -73,49 +71,51 @@ def test_a_study_killed_half_way_and_resumed_ends_with_table_and_report_of_its_c
     while not study.training():
         assert killed.poll() is None, f"the study ended by itself: {killed.communicate()[0][-3000:]}"
         time.sleep(0.05)
-    killed.send_signal(signal.SIGKILL)
+    kill_tree(killed.pid)
     killed.communicate()
-    before = study.cells()
-    assert study.states().count("finished") in range(2, CELLS)
-    met = [name for name, cell in before.items() if cell["state"] == "running"]
-    assert met
-    monkeypatch.setattr("kd_monai.report.figures.draw_figures", lambda *_: [])  # tests of the report draw them
-    done = {name: written(study, name) for name, cell in before.items() if cell["state"] == "finished"}
+    before = study.finished()
+    assert len(before) in range(2, JOBS)
+    met = study.commands().keys() - before.keys()
+    done = {name: written(run) for name, run in before.items()}
 
-    assert command('study', study.line) == 0
+    assert command("study", study.line) == 0
     said = capsys.readouterr()
-    assert study.states() == ["finished"] * CELLS
-    assert "Students against the baseline" in said.out
-    assert f"{CELLS}/{CELLS} cells finished" in said.err
-    assert {name: written(study, name) for name in done} == done  # not trained again
-    assert any("Continuing" in (study.out / cell["log"]).read_text() for cell in study.cells().values())
+    assert study.finished().keys() == study.commands().keys()
+    assert len(study.commands()) == JOBS
+    assert f"{JOBS}/{JOBS} jobs finished" in said.err
+    assert {name: written(study.finished()[name]) for name in done} == done  # not trained again
+    assert any("Continuing" in (study.out / "jobs" / f"{name}.log").read_text() for name in met)
     parents = {json.loads(file.read_text())["parent_run_id"] for file in study.out.glob("*/mlflow.json")}
     assert (study.out / "report" / "report.md").is_file()
     assert len(parents) == 1
 
     typed = tmp_path / "typed"
-    for name, cell in study.cells().items():
+    shutil.copytree(study.out / "jobs", typed / "jobs")
+    for name, run in study.finished().items():
         if name not in met:
-            shutil.copytree(study.out / cell["run"], typed / cell["run"])
-    monkeypatch.setattr(export, "openvino_is_installed", lambda: False)  # seconds, and no part of the table
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        for cell in [study.cells()[name] for name in met]:
-            _, script, *line = shlex.split(cell["command"])
-            line = [part.replace(str(study.out), str(typed)) for part in line]
-            assert command(Path(script).stem, line) == 0
-    finally:
-        torch.set_num_threads(threads)
-    short(typed)
+            shutil.copytree(run, typed / run.name)
+    teachers_first = sorted(met, key=lambda name: not name.startswith("teacher"))
+    for name in teachers_first:
+        line = study.commands()[name].replace(str(study.out), str(typed))
+        subprocess.run(line, shell=True, check=True, capture_output=True)
+    for out in (study.out, typed):
+        short(out)
+        report(out)
     assert (study.out / "comparison.csv").read_text() == (typed / "comparison.csv").read_text()
-    report(typed)
     reports = [pd.read_csv(out / "report" / "report.csv") for out in (study.out, typed)]
     ours, theirs = (rows[~rows.metric.isin(COSTS)].reset_index(drop=True) for rows in reports)
     assert "endpoint" in set(ours.region)
     pd.testing.assert_frame_equal(ours, theirs, check_exact=True)
 
 
-def written(study: Study, name: str) -> int:
-    """When the weights of a cell were."""
-    return (study.out / study.cells()[name]["run"] / "model.pt").stat().st_mtime_ns
+def kill_tree(pid: int) -> None:
+    """A process and all that it has started, as a machine that loses its power does."""
+    children = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False).stdout.split()
+    os.kill(pid, signal.SIGKILL)
+    for child in children:
+        kill_tree(int(child))
+
+
+def written(run: Path) -> int:
+    """When the weights of a run were."""
+    return (run / "model.pt").stat().st_mtime_ns
