@@ -47,6 +47,11 @@ lint: $(INSTALLED) ## ruff, mypy and the import rule
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	$(PY) -m pytest -q tests/test_imports.py
+figures: $(INSTALLED) ## draw every picture of the documents
+	$(PY) docs/figures/make_figures.py
+docs: $(INSTALLED) ## build the pages in site/; needs the extra [docs]
+	$(PY) docs/reference/write_variables.py
+	$(PY) -m mkdocs build --strict
 
 $(INSTALLED): setup.cfg pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; $(PYTHON) is older. Name another: make PYTHON=python3.12" >&2; exit 1; }

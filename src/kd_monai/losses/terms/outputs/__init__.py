@@ -1,1 +1,4 @@
-"""Terms between the two networks' outputs: logits, or probabilities in the head's own channels."""
+"""Terms between the two networks' outputs: logits, or probabilities in the head's own channels, one a file.
+
+A term gets outputs and the batch; it never calls a network.
+"""
