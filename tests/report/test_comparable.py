@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 import yaml
-from monai.bundle import ConfigParser
 
 from kd_monai.config.overlays import STUDENT, TEACHER, overlay, train_files
+from kd_monai.config.plan import Plan
 from kd_monai.metrics import METRICS, case_row, cases_frame, write_cases
 from kd_monai.report.comparable import comparable_key, comparable_runs
 from kd_monai.report.pooled import PooledRuns
@@ -23,16 +24,19 @@ from kd_monai.task import REGIONS
 DICE = {"teacher": 0.8, "baseline": 0.5, "student": 0.6, "fixed_mask": 0.2}
 
 
-def config(role: str, modality: str, network: str, **changes: Any) -> dict[str, Any]:
-    """As training resolves it: recipe, network and method on `train.yaml`, then the overrides."""
+@cache
+def plan(role: str, network: str) -> Plan:
+    """Recipe, network and method on `train.yaml`."""
     bundle = TEACHER if role == "teacher" else STUDENT
     files = [*train_files(bundle), overlay(bundle, "recipe", "quick"), overlay(bundle, "network", network)]
     if role != "teacher":
         files.append(overlay(bundle, "method", "baseline" if role == "baseline" else "kdnet"))
-    parser = ConfigParser(ConfigParser.load_config_files([str(file) for file in files]))
-    parser.update({"modality": modality, **changes})
-    content: dict[str, Any] = parser.get()
-    return content
+    return Plan.read(role, bundle, files, {})
+
+
+def config(role: str, modality: str, network: str, **changes: Any) -> dict[str, Any]:
+    """As training resolves it, then the overrides."""
+    return dict(plan(role, network).changed({"modality": modality, **changes}).config)
 
 
 def write(

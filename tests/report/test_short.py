@@ -444,7 +444,7 @@ def test_a_hand_drawn_case_goes_through_from_masks_to_the_file(tmp_path: Path, w
 def test_the_command_prints_the_table_and_gives_2_where_there_is_none(
     tmp_path: Path, write: Write, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arguments = ["--out", str(tmp_path), "--modality", ""]
+    arguments = [f"OUT={tmp_path}", "MODALITY="]
     assert command("compare", arguments) == 2
     said = capsys.readouterr()
     assert said.out == ""

@@ -17,7 +17,6 @@ from fake_runs import write_run
 from mlflow import MlflowClient
 
 from kd_monai.errors import UserError
-from kd_monai.report import report as module
 from kd_monai.report.report import read_study
 from kd_monai.report.selection import choose
 from kd_monai.runs import archive
@@ -60,7 +59,6 @@ def test_a_packed_study_comes_out_elsewhere_with_its_report_its_choice_and_its_m
     out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.setattr(module, "draw_figures", lambda *_: [])
     file, there = tmp_path / "study.tar.xz", tmp_path / "there"
     assert pack(out, file) == 3
     assert len(unpack(file, there)) == 3

@@ -15,11 +15,12 @@ from kd_monai.runs import identity as module
 from kd_monai.runs.identity import ELSEWHERE, IDENTITY, WATCHERS, content_key, identity, run_key
 
 FILES = train_files(STUDENT)
+PLAN = Plan.read("student", STUDENT, FILES, {})
 
 
 def merged(**overrides: Any) -> dict[str, Any]:
     """The configuration as a launch with these overrides has it."""
-    return dict(Plan.read("student", STUDENT, FILES, overrides).config)
+    return dict(PLAN.changed(overrides).config)
 
 
 def key(**overrides: Any) -> str:

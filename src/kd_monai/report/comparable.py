@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +13,7 @@ import yaml
 
 from kd_monai.config.overlays import STUDENT, overlay
 from kd_monai.report.pooled import PooledRuns, pool_runs
-from kd_monai.runs.identity import identity
+from kd_monai.runs.identity import content_key, identity
 from kd_monai.runs.read import ROLES, EvaluatedRun, TrainedRun
 
 Key = tuple[Any, ...]
@@ -25,8 +23,8 @@ STUDY_KEYS = ("data_digest", "split_digest", "labels", "recipe", "n_subjects")
 
 # a method may add steps, handlers or terms of the loss
 _STEPS = {"initialize", "run"}
-# where the record holds the resolved value
-_RECORDED = ("recipe", "n_subjects", "precision", "unlabelled")
+# where the record holds the resolved value; inner_folds: only the run key of the teachers holds it
+_RECORDED = ("recipe", "n_subjects", "precision", "unlabelled", "inner_folds")
 
 
 @dataclass(frozen=True)
@@ -178,8 +176,7 @@ def teachers_digest(run: TrainedRun, teachers: Mapping[str, TrainedRun]) -> str:
 
 def digest(values: Mapping[str, Any]) -> str:
     """Eight hexadecimal digits of a configuration; 2 and 2.0 are the same number."""
-    content = json.loads(json.dumps(values, default=str), parse_int=float)
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
+    return content_key(values)[:8]
 
 
 def differing(configurations: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -115,7 +115,8 @@ def run_key(config: Mapping[str, Any], **facts: str | None) -> str:
 
 def content_key(content: Any) -> str:
     """SHA-256 of plain content, whatever the order of its keys; 2 and 2.0 are the same number."""
-    return hashlib.sha256(json.dumps(_plain(content), sort_keys=True, default=str).encode()).hexdigest()
+    numbers = json.loads(json.dumps(_plain(content), default=str), parse_int=float)
+    return hashlib.sha256(json.dumps(numbers, sort_keys=True).encode()).hexdigest()
 
 
 def _imported(imports: Any) -> Iterator[str]:
@@ -125,7 +126,7 @@ def _imported(imports: Any) -> Iterator[str]:
 
 
 def _plain(value: Any, modules: tuple[str, ...] = ()) -> Any:
-    """Values as they count: numbers as floats, names without their modules, without handlers that look on."""
+    """Values as they count: names without their modules, without handlers that look on."""
     if isinstance(value, Mapping):
         items = {str(name): _plain(item, modules) for name, item in value.items() if not _watches(item)}
         target = items.get("_target_")
@@ -137,7 +138,7 @@ def _plain(value: Any, modules: tuple[str, ...] = ()) -> Any:
     if isinstance(value, str):
         text = ReferenceResolver.normalize_id(value) if value.startswith(("$", "@")) else value
         return _module_names(modules).sub("", text) if modules and text.startswith("$") else text
-    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    return value
 
 
 @cache
