@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +13,14 @@ from small_volumes import once, short, write_volumes
 from teacher_runs import teacher_run, with_unlabelled
 from tiny import train
 
-from kd_monai.config.overlays import STUDENT, TEACHER
-from kd_monai.config.variables import read_variables
+from kd_monai.config.overlays import STUDENT, TEACHER, train_files
+from kd_monai.config.plan import Plan, read_plans
+from kd_monai.config.variables import read_command
 from kd_monai.handlers import ProgressHandler, TeacherHandler
-from kd_monai.runs.folder import RunFolder
 from kd_monai.teachers.several import CrossFittedTeachers
 from kd_monai.teachers.single import Teacher, read_teacher
-from kd_monai.training import roles
+from kd_monai.training.preflight import read_datalist
+from kd_monai.training.workflow import train_teachers
 
 SEEN = {"whole": "abcd", "0": "bcd", "1": "acd", "2": "abd"}
 """Patients a, b and c are trained on, d is validated with; each inner teacher leaves one out."""
@@ -121,42 +121,48 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def taught(settings: dict[str, Any]) -> list[RunFolder]:
+def taught(settings: dict[str, Any]) -> list[Any]:
     """The teacher of the training part and those of its three inner folds, of one epoch each."""
     inner = [{}, *({"inner_fold": f"{k}/3"} for k in range(3))]
     return [train(TEACHER, [], {**settings, "epochs": 1, **own}) for own in inner]
 
 
-def test_inner_teachers_are_runs_of_their_own_that_have_not_seen_their_inner_fold(taught: list[RunFolder]) -> None:
-    whole, *inner = (set(json.loads((run.path / "run.json").read_text())["seen"]) for run in taught)
-    assert len({run.key for run in taught}) == 4
-    assert [run.name for run in taught] == ["teacher", *(f"teacher_without_{k}_of_3" for k in range(3))]
-    left_out = [whole - seen for seen in inner]
-    assert all(len(patients) == 1 for patients in left_out)
-    assert set().union(*left_out) == {entry["patient"] for entry in taught[0].datalist.train}
+@pytest.fixture(scope="module")
+def patients(settings: dict[str, Any]) -> dict[str, str]:
+    """Subject -> patient of the training part."""
+    plan = Plan.read("teacher", TEACHER, train_files(TEACHER), settings)
+    return {entry["subject"]: entry["patient"] for entry in read_datalist(plan).train}
+
+
+def test_inner_teachers_are_runs_of_their_own_that_have_not_seen_their_inner_fold(
+    taught: list[Any], patients: dict[str, str]
+) -> None:
+    all_seen, *inner = (set(run.record["seen"]) for run in taught)
+    assert len({run.record["run_key"] for run in taught}) == 4
+    names = [run.path.name.partition("-fold0-")[0] for run in taught]
+    assert names == ["teacher", *(f"teacher_without_{k}_of_3" for k in range(3))]
+    left_out = [all_seen - seen for seen in inner]
+    assert all(len(of_fold) == 1 for of_fold in left_out)
+    assert set().union(*left_out) == set(patients.values())
 
 
 def test_inner_teachers_are_those_of_the_students_teacher_whatever_the_students_variables(
-    settings: dict[str, Any], taught: list[RunFolder], monkeypatch: pytest.MonkeyPatch
+    settings: dict[str, Any], taught: list[Any]
 ) -> None:
     """Another command trained them; a student that trained its own would wait hours for teachers of its width."""
-    asked = []
-
-    def found(bundle: Path, overlays: Any, overrides: dict[str, Any]) -> Any:
-        asked.append(overrides)
-        return taught[0] if bundle == STUDENT else train(bundle, overlays, overrides)
-
-    monkeypatch.setattr(roles, "train", found)
-    own = {"data": settings["dataset_dir"], "out": settings["output_dir"], "teacher": str(taught[0].path)}
-    line = [part for name, value in own.items() for part in (f"--{name}", value)]
-    few = ["--n-subjects", "2", "--set", "width=3", "--epochs", "9", "--network", "segresnet"]
-    roles.train_student(read_variables(None, [*line, *few, "--device", "cpu", "--teachers", "crossfit"]))
-    assert asked[-1]["teacher"] == ",".join(str(run.path) for run in taught)
+    line = [f"DATA={settings['dataset_dir']}", f"OUT={settings['output_dir']}", f"TEACHER={taught[0].path}"]
+    line += ["N_SUBJECTS=2", "SET=width=3", "EPOCHS=9", "NETWORK=segresnet", "DEVICE=cpu", "TEACHERS=crossfit"]
+    plans = read_plans(read_command(["student", *line]), "student")
+    assert train_teachers(plans) == [run.path for run in taught]
 
 
 @pytest.mark.slow
 def test_a_student_is_taught_by_teachers_that_have_not_seen_its_samples_and_resumes_bit_for_bit(
-    settings: dict[str, Any], taught: list[RunFolder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    settings: dict[str, Any],
+    taught: list[Any],
+    patients: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """With batches of two subjects, KD-Net's features included."""
     own = {
@@ -181,8 +187,7 @@ def test_a_student_is_taught_by_teachers_that_have_not_seen_its_samples_and_resu
                     if torch.allclose(alone, outputs.logits[place], atol=1e-4):
                         agreeing.append(teacher)
                 (by,) = agreeing
-                patient = {entry["subject"]: entry["patient"] for entry in taught[0].datalist.train}[subject]
-                assert patient not in by.seen
+                assert patients[subject] not in by.seen
                 checked.append(subject)
 
     monkeypatch.setattr(TeacherHandler, "attach", watched)
@@ -193,14 +198,14 @@ def test_a_student_is_taught_by_teachers_that_have_not_seen_its_samples_and_resu
     resumed = train(STUDENT, [], own)
     whole = train(STUDENT, [], {**own, "output_dir": str(tmp_path / "undisturbed")})
     assert len(checked) >= 2 * 2 * 4
-    assert resumed.key == whole.key
+    assert resumed.record["run_key"] == whole.record["run_key"]
     ends = [torch.load(run.model, weights_only=True) for run in (resumed, whole)]
     assert all(torch.equal(value, ends[1][name]) for name, value in ends[0].items())
-    assert resumed.record["teacher_key"] == ",".join(run.key for run in taught)
+    assert resumed.record["teacher_key"] == ",".join(run.record["run_key"] for run in taught)
 
 
 def test_a_single_teacher_makes_another_run_and_does_not_pass_for_crossfit(
-    settings: dict[str, Any], taught: list[RunFolder]
+    settings: dict[str, Any], taught: list[Any]
 ) -> None:
     seen_all = {**settings, "teachers": "crossfit", "teacher": f"{taught[0].path},{taught[0].path}"}
     with pytest.raises(ValueError, match=r"have seen 3 of 3"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ from teacher_runs import teacher_run
 from tiny import TINY, metrics, train, weights
 
 from kd_monai.config.overlays import STUDENT, TEACHER
-from kd_monai.runs.folder import RunFolder
 from kd_monai.teachers.several import TeacherEnsemble
 from kd_monai.teachers.single import Teacher, read_teacher
 
@@ -86,7 +84,7 @@ def settings(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
 
 
 @pytest.fixture(scope="module")
-def teachers(settings: dict[str, Any]) -> list[RunFolder]:
+def teachers(settings: dict[str, Any]) -> list[Any]:
     """Of another width than the student's, and of other modalities than one another's."""
     return [
         train(TEACHER, [], {**settings, "width": 2, "modality": modality}) for modality in ("t1-t1ce", "t1-t2-flair")
@@ -94,7 +92,7 @@ def teachers(settings: dict[str, Any]) -> list[RunFolder]:
 
 
 def test_a_student_of_another_width_learns_from_features_through_an_adapter(
-    settings: dict[str, Any], teachers: list[RunFolder]
+    settings: dict[str, Any], teachers: list[Any]
 ) -> None:
     adapter = {"teacher": str(teachers[0].path), "terms#latent_kl#term#adapter": True}
     student = train(STUDENT, [], {**settings, **adapter})
@@ -105,24 +103,21 @@ def test_a_student_of_another_width_learns_from_features_through_an_adapter(
     assert learned.keys() == plain.keys()
     assert not all(torch.equal(value, plain[name]) for name, value in learned.items())
     assert all(torch.equal(value, plain[name]) for name, value in weights(silent.path).items())
-    named = {run: {key for key, _ in metrics(run.path, "train/loss/")} for run in (student, baseline, teachers[0])}
-    assert named[student] == {"train/loss/segmentation", "train/loss/soft_dice_bce", "train/loss/latent_kl"}
-    assert named[baseline] == named[teachers[0]] == {"train/loss/segmentation"}
+    terms = [{key for key, _ in metrics(run.path, "train/loss/")} for run in (student, baseline, teachers[0])]
+    assert terms[0] == {"train/loss/segmentation", "train/loss/soft_dice_bce", "train/loss/latent_kl"}
+    assert terms[1] == terms[2] == {"train/loss/segmentation"}
 
 
-def test_a_student_without_adapter_is_refused_with_what_to_set(
-    settings: dict[str, Any], teachers: list[RunFolder]
-) -> None:
+def test_a_student_without_adapter_is_refused_with_what_to_set(settings: dict[str, Any], teachers: list[Any]) -> None:
     with pytest.raises(ValueError, match=r"\(1, 32, 2, 2, 2\).*\(1, 64, 2, 2, 2\).*`adapter: true` in the term"):
         train(STUDENT, [], {**settings, "teacher": str(teachers[0].path)})
 
 
-def test_a_student_learns_from_several_teachers(settings: dict[str, Any], teachers: list[RunFolder]) -> None:
+def test_a_student_learns_from_several_teachers(settings: dict[str, Any], teachers: list[Any]) -> None:
     named = ",".join(str(run.path) for run in teachers)
     with pytest.raises(ValueError, match=r"layers of one teacher; got 2 teachers and layers \['down_4'\]"):
         train(STUDENT, [], {**settings, "teacher": named})
     outputs_alone = {"terms": {"kd": {"weight": 0.75, "term": {"_target_": "kd_monai.losses.terms.outputs.kl.KL"}}}}
     student = train(STUDENT, [], {**settings, **outputs_alone, "teacher": named})
-    record = json.loads((student.path / "run.json").read_text())
-    assert record["status"] == "FINISHED"
-    assert record["teacher_key"] == ",".join(run.key for run in teachers)
+    assert student.record["status"] == "FINISHED"
+    assert student.record["teacher_key"] == ",".join(run.record["run_key"] for run in teachers)

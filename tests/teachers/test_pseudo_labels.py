@@ -16,7 +16,8 @@ from teacher_runs import teacher_run, with_unlabelled
 from tiny import train
 from torch import nn
 
-from kd_monai.config.overlays import STUDENT, TEACHER, overlay
+from kd_monai.config.overlays import STUDENT, TEACHER, overlay, train_files
+from kd_monai.config.plan import Plan
 from kd_monai.data import Unlabelled
 from kd_monai.data.reader import VolumeReader
 from kd_monai.handlers import ProgressHandler, TeacherHandler
@@ -24,6 +25,7 @@ from kd_monai.networks import LabelsHead, RegionsHead
 from kd_monai.teachers import pseudo_labels as module
 from kd_monai.teachers.pseudo_labels import pseudo_label, pseudo_labels
 from kd_monai.teachers.single import Teacher
+from kd_monai.training.preflight import read_datalist
 
 SHAPE = (6, 5, 4)
 
@@ -153,13 +155,14 @@ def test_a_student_learns_from_unlabelled_subjects_and_resumes_bit_for_bit(
         with pytest.raises(KeyboardInterrupt):
             train(STUDENT, [], own)
     resumed = train(STUDENT, [], own)
-    without = {entry["subject"] for entry in resumed.datalist.unlabelled.entries}
+    data = read_datalist(Plan.read("student", STUDENT, train_files(STUDENT), own))
+    without = {entry["subject"] for entry in data.unlabelled.entries}
     assert sorted(labelling) == sorted(without)  # once, before the interruption
     whole = train(STUDENT, [], {**own, "output_dir": str(tmp_path / "undisturbed")})
     ends = [torch.load(run.model, weights_only=True) for run in (resumed, whole)]
     assert all(torch.equal(value, ends[1][name]) for name, value in ends[0].items())
 
-    labelled = {entry["subject"] for entry in resumed.datalist.train}
+    labelled = {entry["subject"] for entry in data.train}
     assert without
     assert seen.keys() == without | labelled
     for subject, steps in seen.items():
