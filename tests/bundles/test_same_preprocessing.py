@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from bundle_samples import STUDENT, TEACHER, brain, save_case
+from bundle_samples import STUDENT, TEACHER, brain, save, save_case
 from monai.bundle import ConfigParser
+from monai.data import MetaTensor
 from shipped import cached_transforms, inference
 
 from kd_monai.config.overlays import inference_files, train_files
@@ -56,3 +57,23 @@ def test_inference_has_the_defaults_of_train(template: Path) -> None:
     train.read_config(train_files(template))
     inferred.read_config(inference_files(template))
     assert inference_settings(train) == inference_settings(inferred)
+
+
+@pytest.mark.parametrize("write", ["label_map", "probabilities"])
+def test_around_the_box_of_the_brain_nothing_decides_by_the_sign_of_rounding(
+    write: str, tmp_path: Path, make_bundle: Callable[..., Path]
+) -> None:
+    """Where voxel centres of 1 and 2 mm meet, interpolation across the box's edge would leave up to 1e-5 of a logit."""
+    image = np.zeros((61, 61, 61), np.float32)
+    image[20:41, 20:41, 20:41] = np.random.default_rng(0).uniform(1, 2, (21, 21, 21))
+    path = save(image, tmp_path / "a.nii.gz", np.eye(4))
+    parser = inference(make_bundle(spacing_mm=[2.0, 2.0, 2.0]), write=write, check_skull_stripped=False)
+    sample = parser.get_parsed_content("preprocessing")({"image": str(path)})
+    sample["pred"] = MetaTensor(torch.full((3, *sample["image"].shape[1:]), 50.0), meta=sample["image"].meta)
+    invert, output, *_ = parser.get_parsed_content("postprocessing").transforms
+    logits = invert(sample)["pred"]
+    inside = torch.from_numpy(image[None] > 0).expand(3, -1, -1, -1)
+    assert not logits[~inside].any()
+    np.testing.assert_allclose(logits[inside], 50.0, rtol=1e-5)
+    written = output({**sample, "pred": logits})["pred"]
+    assert torch.equal(written.as_tensor() > 0, inside[: len(written)])

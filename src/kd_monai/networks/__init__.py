@@ -9,7 +9,6 @@ from kd_monai.networks.heads import LabelsHead, RegionsHead, compose_label_map, 
 from kd_monai.networks.inferers import openvino_is_installed
 from kd_monai.networks.mean import MeanNetwork
 from kd_monai.networks.multiresunet import MultiResUNet
-from kd_monai.networks.postprocessing import native_probabilities, without_rim
 
 __all__ = [
     "LabelsHead",
@@ -19,9 +18,7 @@ __all__ = [
     "compose_label_map",
     "head",
     "lay_out",
-    "native_probabilities",
     "openvino_is_installed",
     "regions_of",
     "resolved_memory_format",
-    "without_rim",
 ]
