@@ -85,7 +85,7 @@ def test_missing_id_is_named(tmp_path: Path) -> None:
     parts = tmp_path / "prediction.yaml"
     text = (SHARED / "prediction.yaml").read_text()
     parts.write_text(text.replace("\ninferer:", "\nother:").replace('"@inferer"', '"@other"'))
-    files = [SHARED / "preprocessing.yaml", parts, STUDENT / "configs" / "inference.yaml"]
+    files = [parts, SHARED / "preprocessing.yaml", STUDENT / "configs" / "inference.yaml"]
     with pytest.raises(ValueError, match=r"lacks or renames .*inferer"):
         verify_properties(STUDENT, "infer", files, device="cpu")
 

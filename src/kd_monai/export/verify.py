@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -103,16 +103,7 @@ def verify_properties(bundle: Path, workflow_type: str, files: Sequence[Path], *
     """
     with bundle_scripts(SHARED), warnings.catch_warnings():
         warnings.filterwarnings("ignore", module="monai")
-        workflow = ConfigWorkflow(
-            config_file=[str(file) for file in files],
-            meta_file=str(bundle / "configs" / "metadata.json"),
-            workflow_type=workflow_type,
-            logging_file=False,
-            init_id="parse only",
-            bundle_root=str(bundle),
-            **overrides,
-        )
-        workflow.initialize()
+        workflow = _parsed(bundle, workflow_type, files, overrides)
         try:
             wrong = workflow.check_properties() or []
         except KeyError as error:  # what MONAI does when a required id is missing
@@ -136,18 +127,25 @@ def untrained_run(bundle: Path, config_files: list[Path], **overrides: Any) -> P
     Returns:
         The run's folder, marked FINISHED.
     """
-    plan = Plan.read("", bundle, config_files, {"bundle_root": str(bundle), **overrides})
-    workflow = ConfigWorkflow(
-        config_file=None,
-        meta_file=str(bundle / "configs" / "metadata.json"),
-        workflow_type="train",
-        logging_file=False,
-        init_id="parse only",
-        **{**plan.parser().get(), "plan": plan},
-    )
-    workflow.initialize()
+    workflow = _parsed(bundle, "train", config_files, overrides)
     record: RunFolder = workflow.parser.get_parsed_content("record")
     record.open()
     torch.save(workflow.network_def.state_dict(), record.model)
     record.finish()
     return record.path
+
+
+def _parsed(bundle: Path, workflow_type: str, files: Sequence[Path], overrides: Mapping[str, Any]) -> ConfigWorkflow:
+    """A workflow that runs nothing; a training is handed its plan, as make hands it in."""
+    plan = Plan.read("", bundle, files, {"bundle_root": str(bundle), **overrides})
+    config: dict[str, Any] = dict(plan.parser().get())
+    workflow = ConfigWorkflow(
+        config_file=None,
+        meta_file=str(bundle / "configs" / "metadata.json"),
+        workflow_type=workflow_type,
+        logging_file=False,
+        init_id="parse only",
+        **config | ({"plan": plan} if "plan" in config else {}),
+    )
+    workflow.initialize()
+    return workflow
