@@ -8,7 +8,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from tiny import TINY, command, words
+from tiny import TINY, coarse, command, words
 
 from kd_monai.data import Datalist
 from kd_monai.export.bundle import bundle_of
@@ -27,12 +27,13 @@ def regions(path: str | Path) -> tuple[np.ndarray, tuple[float, ...]]:
 
 @pytest.mark.parametrize(("verb", "modalities"), [("baseline", ("t1ce",)), ("teacher", ("t1", "t1ce", "t2", "flair"))])
 def test_scores_are_those_of_the_written_files(
-    verb: str, modalities: tuple[str, ...], phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    verb: str, modalities: tuple[str, ...], phantom: Path, tmp_path: Path
 ) -> None:
-    assert command(verb, words(data=str(phantom), out=str(tmp_path / "runs"))) == 0
+    data = coarse(phantom, tmp_path / "data")
+    assert command(verb, words(data=str(data), out=str(tmp_path / "runs"), set="spacing_mm=6.0")) == 0
     (run,) = (file.parent for file in (tmp_path / "runs").glob("*/run.json"))
     cases = read_cases(run / "cases.csv").set_index("subject")
-    tested = Datalist.load(phantom, split_file=run / "split.json").test
+    tested = Datalist.load(data, split_file=run / "split.json").test
     assert sorted(entry["subject"] for entry in tested) == list(cases.index)
     for entry in tested:
         for modality in modalities:
