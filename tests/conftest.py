@@ -12,7 +12,7 @@ from warm_python import WarmPython
 
 from kd_monai.phantom import write_phantom
 
-torch.set_num_threads(min(2, os.cpu_count() or 1))
+torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or min(2, os.cpu_count() or 1)))
 
 LONGEST = ("test_readme.py", "test_benchmarks.py", "test_shipped_yaml.py", "test_bundle_run.py", "test_study.py")
 
