@@ -213,6 +213,7 @@ def test_preprocessing_takes_monai_labels_extra_key(tmp_path: Path, make_bundle:
     assert sample["image"].pixdim.tolist() == pytest.approx([3, 3, 3])
 
 
+@pytest.mark.slow  # importing itk takes up to twenty seconds
 def test_dicom_series_is_a_datalist_entry(tmp_path: Path, make_bundle: Make, infer: Infer) -> None:
     itk = pytest.importorskip("itk")
     volume = brain().astype(np.int16).transpose(2, 1, 0)  # itk's order is slice, row, column
