@@ -11,17 +11,15 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from tiny import STUDENT, command, hashes, words
-
-METHODS = ", ".join(sorted(path.stem for path in (STUDENT / "configs" / "methods").iterdir()))
+import torch
+from tiny import command, hashes, words
 
 
 @pytest.fixture(scope="module")
 def out(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of runs with one finished teacher."""
     folder = tmp_path_factory.mktemp("bad_input") / "runs"
-    with pytest.MonkeyPatch.context() as patch:
-        assert command("teacher", words(data=str(phantom), out=str(folder))) == 0
+    assert command("teacher", words(data=str(phantom), out=str(folder))) == 0
     return folder
 
 
@@ -141,18 +139,20 @@ def test_subject_in_two_folds_is_refused(
     [
         ({"modality": "t1c"}, "t1, t1ce, t2, flair"),
         ({"teacher_modalities": "t1-t9"}, "t1, t1ce, t2, flair"),
-        ({"method": "kdnte"}, f"METHOD must be one of {METHODS} or the path of a YAML file; got 'kdnte'. Choose"),
-        (
-            {"method": "standardized"},
-            "reads the head 'labels'; this training has 'regions'. Train teacher",
-        ),
-        ({"recipe": "fast"}, "RECIPE must be one of paper, quick, study"),
-        ({"network": "vnet"}, "NETWORK must be one of basicunet, dynunet, multiresunet, segresnet, swinunetr, unet"),
-        ({"labels": "brats2019"}, "LABELS must be auto or one of"),
+        ({"method": "kdnte"}, "did you mean kdnet"),
+        ({"method": "standardized"}, "head 'labels'"),
+        ({"recipe": "fast"}, "paper, quick, study"),
+        ({"network": "vnet"}, "basicunet, dynunet, multiresunet, segresnet, swinunetr, unet"),
+        ({"labels": "brats2019"}, "LABELS must be one of auto, brats2018"),
         ({"fold": "3"}, "FOLD must be one of 0, 1, 2, all"),
         ({"data": "nowhere"}, "DATA must name a folder"),
         ({"device": "gpu"}, "DEVICE must be a device of this machine"),
-        ({"cache": "disc"}, "CACHE must be memory or disk"),
+        pytest.param(
+            {"device": "cuda"},
+            "DEVICE must be a device of this machine",
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU"),
+        ),
+        ({"cache": "disc"}, "CACHE must be one of memory, disk"),
         ({"epochs": "zero"}, "EPOCHS must be a whole number, at least 1"),
         ({"folds": "x"}, "FOLDS must be a whole number, at least 2"),
         ({"seed": "x"}, "SEED must be a whole number, at least 0"),
@@ -192,6 +192,20 @@ def test_teacher_that_does_not_fit_is_refused(
     said = refused("student", data=str(phantom), teacher=str(folder))
     assert str(folder) in said
     assert rule in said
+
+
+@pytest.mark.parametrize("verb", ["teacher", "baseline", "demo", "study", "evaluate", "predict"])
+def test_a_device_that_is_not_there_is_refused_by_every_verb(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without data, which it would read next."""
+    assert command(verb, ["DEVICE=gpu"]) == 2
+    assert "DEVICE must be a device of this machine" in capsys.readouterr().err
+
+
+def test_a_study_of_another_machine_may_name_its_device(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What a cluster's profile hands out runs elsewhere; here the data are missed."""
+    line = ["DEVICE=cuda:99", f"PROFILE={tmp_path}", f"DATA={tmp_path / 'none'}", f"OUT={tmp_path / 'runs'}"]
+    assert command("study", line) == 2
+    assert "DATA must name" in capsys.readouterr().err
 
 
 def test_teacher_of_another_fold_is_refused(phantom: Path, teacher: Path, refused: Callable[..., str]) -> None:

@@ -119,7 +119,7 @@ def test_training_reads_no_test_subject_and_the_best_model_is_that_of_the_valida
     assert "@validate#best" in validate["handlers"]
     assert not any("BestModel" in str(handler) for handler in config["train"]["handlers"])
     evaluation = yaml.safe_load((BUNDLES / "shared" / "evaluate.yaml").read_text())
-    assert evaluation["dataset"]["data"] == "$@datalist.test"
+    assert evaluation["dataset"]["data"]["entries"] == "$@datalist.test"
 
 
 def test_no_sample_of_a_batch_depends_on_another() -> None:

@@ -122,10 +122,12 @@ def test_command_line_writes_and_repeats(
     tmp_path: Path, made: list[int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     script = Path(__file__).parents[2] / "pipelines" / "phantom.py"
-    monkeypatch.setattr(sys, "argv", ["phantom.py", "--out", str(tmp_path), "--subjects", "2"])
+    monkeypatch.setattr(sys, "argv", ["phantom.py", f"PHANTOM={tmp_path}", "SUBJECTS=2"])
     for _ in range(2):
-        runpy.run_path(str(script), run_name="__main__")
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(str(script), run_name="__main__")
+        assert ended.value.code == 0
     assert made == [0, 1]
     said = capsys.readouterr()
-    assert "2 subjects at 2 mm" in said.out
+    assert f"2 subjects in {tmp_path}" in said.out
     assert "subject/s" not in said.err  # a bar is for terminals
