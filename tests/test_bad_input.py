@@ -14,12 +14,16 @@ import pytest
 import torch
 from tiny import command, hashes, words
 
+from kd_monai.config.plan import read_plans
+from kd_monai.config.variables import read_command
+from kd_monai.training.workflow import train_teachers
+
 
 @pytest.fixture(scope="module")
 def out(phantom: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of runs with one finished teacher."""
     folder = tmp_path_factory.mktemp("bad_input") / "runs"
-    assert command("teacher", words(data=str(phantom), out=str(folder))) == 0
+    train_teachers(read_plans(read_command(["teacher", *words(data=str(phantom), out=str(folder))]), "student"))
     return folder
 
 

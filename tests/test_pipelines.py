@@ -1,61 +1,72 @@
-"""The order in which a pipeline trains."""
+"""What the verbs do one after another, and what they say."""
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 
 import pytest
 from tiny import command
 
+from kd_monai.config.plan import Plan
 from kd_monai.report import report
-from kd_monai.training import roles, score
+from kd_monai.training import preflight, score, workflow
+
+
+@pytest.fixture
+def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Instead of trainings, the role of each and the teacher that it was given; their runs are named after them."""
+    order: list[str] = []
+
+    def train(plan: Plan) -> Path:
+        order.append(f"{plan.role} of {Path(plan.config['teacher']).name}" if plan.role == "student" else plan.role)
+        return tmp_path / plan.role
+
+    monkeypatch.setattr(workflow, "train", train)
+    monkeypatch.setattr(preflight, "preflight", lambda plans: None)
+    return order
 
 
 @pytest.mark.parametrize(
-    ("line", "trained"),
+    ("line", "order"),
     [
-        (["--force", "1"], ["teacher", "student of teacher"]),
-        (["--teacher", "mine"], ["student of mine"]),
-        (["--method", "baseline"], ["student of None"]),
+        (["FORCE=1"], ["teacher", "student of teacher"]),
+        (["TEACHER=mine"], ["student of mine"]),
+        (["METHOD=baseline"], ["baseline"]),
     ],
 )
 def test_student_trains_its_teacher_once_and_says_how_to_use_it(
-    line: list[str], trained: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    line: list[str],
+    order: list[str],
+    tmp_path: Path,
+    trained: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    order: list[str] = []
-
-    def teacher(given: argparse.Namespace) -> argparse.Namespace:
-        order.append("teacher")
-        return argparse.Namespace(path=Path("teacher"))
-
-    def student(given: argparse.Namespace) -> argparse.Namespace:
-        order.append(f"student of {given.teacher}")
-        return argparse.Namespace(path=Path("student"))
-
-    for name, stub in {"train_teacher": teacher, "train_student": student}.items():
-        monkeypatch.setattr(roles, name, stub)
-    monkeypatch.setattr(roles, "evaluate_run", lambda run, given: None)
-    monkeypatch.setattr(roles, "side_by_side", lambda runs: "")
-    assert command("student", line) == 0
-    assert order == trained
-    assert "make predict RUN=student INPUT=t1ce.nii.gz" in capsys.readouterr().out
+    scored: list[str] = []
+    monkeypatch.setattr(score, "score", lambda run, *_: scored.append(run.name))
+    monkeypatch.setattr(report, "short", lambda out, runs: f"the table of {[run.name for run in runs]}")
+    assert command("student", [*line, f"DATA={tmp_path}", f"NOTE={tmp_path / 'note'}"]) == 0
+    assert trained == order
+    names = [words.split()[0] for words in order]
+    assert scored == names
+    said = capsys.readouterr().out
+    assert f"the table of {names}" in said
+    assert f"make predict RUN={tmp_path / names[-1]} INPUT=t1ce.nii.gz" in said
+    assert (tmp_path / "note").read_text().strip() == str(tmp_path / names[-1])
 
 
 def test_the_demo_of_all_subjects_has_nothing_to_compare(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, trained: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = argparse.Namespace(path=tmp_path / "run", record={"n_test": 0})
-    for name in ("train_teacher", "train_baseline", "train_student"):
-        stub = lambda given: run  # noqa: E731
-        stub.__name__ = name
-        monkeypatch.setattr(roles, name, stub)
-    monkeypatch.setattr(roles, "evaluate_run", lambda run, given: None)
-    assert command("demo", ["FOLD=all"]) == 0
+    for name in ("teacher", "baseline", "student"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setattr(score, "score", lambda *_: None)
+    assert command("demo", ["FOLD=all", f"DATA={tmp_path}"]) == 0
+    assert trained == ["teacher", "baseline", "student of teacher"]
     said = capsys.readouterr().out
     assert "Nothing to compare" in said
-    assert f"make predict RUN={tmp_path / 'run'} INPUT=t1ce.nii.gz" in said
+    assert f"make predict RUN={tmp_path / 'student'} INPUT=t1ce.nii.gz" in said
 
 
 def finished(folder: Path, n_test: int) -> Path:
@@ -105,8 +116,8 @@ def test_evaluate_of_a_folder_without_trainings_says_to_train_first(
 ) -> None:
     assert command("evaluate", [f"OUT={tmp_path / 'nothing'}"]) == 2
     said = capsys.readouterr().err
-    assert f"OUT must hold finished trainings; {tmp_path / 'nothing'} holds none. Train first (make student" in said
-    assert "or correct OUT" in said
+    assert f"{tmp_path / 'nothing'} holds none" in said
+    assert "Train first" in said
 
 
 def test_evaluate_of_a_folder_that_is_no_run_is_one_message(

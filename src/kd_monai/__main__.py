@@ -168,9 +168,12 @@ def _evaluate(command: Command) -> int:
         try:
             scored.append(score(folder, _evaluation(command), command["FORCE"]))
         except (ValueError, OSError, RuntimeError, UnpicklingError) as problem:  # data elsewhere, damaged weights
+            if command["RUN"] and isinstance(problem, UserError):
+                raise
             complaints.append(f"{folder.name} was not scored. {type(problem).__name__}: {problem}")
     with_scores = [path.parent for path in scored if path]
-    _tell(short(command["OUT"], with_scores) if with_scores else NOTHING)
+    if with_scores or not complaints:
+        _tell(short(command["OUT"], with_scores) if with_scores else NOTHING)
     sys.stderr.write("".join(f"\n{complaint}\n" for complaint in complaints))
     return 1 if complaints else 0
 
