@@ -286,6 +286,16 @@ def test_a_transform_is_described_alike_in_every_process_and_its_arguments_show(
     assert " at 0x" not in str(described(one))
 
 
+def test_a_transform_that_was_used_is_described_as_before(tmp_path: Path) -> None:
+    """Or the validation part, which is cached second, would have files of its own."""
+    datalist = Datalist.load(write_brats(tmp_path / "data", 4), folds=2)
+    transform = cached_transforms(spacing_mm=2.0)
+    for _ in range(2):
+        for part in (datalist.train, datalist.val):
+            cache_dataset(part, FOUR, transform, "disk", tmp_path / "cache")
+    assert len(list((tmp_path / "cache").iterdir())) == len(datalist.train) + len(datalist.val)
+
+
 def test_a_changed_source_is_cached_anew(datalist: Datalist, tmp_path: Path) -> None:
     entry = datalist.train[0]
     before = cache_dataset([entry], FOUR, cached_transforms(), "disk", tmp_path / "cache")[0]

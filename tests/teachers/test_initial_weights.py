@@ -121,7 +121,7 @@ def test_a_training_starts_there_and_a_baseline_never(tmp_path: Path, monkeypatc
     monkeypatch.setattr(TeacherHandler, "started", watched)
     taught = {**settings, "teacher": str(teacher.path), "modality": "t2"}
     runs = [train(STUDENT, [], {**taught, "init": init}) for init in ("random", "teacher")]
-    assert runs[0].key != runs[1].key
+    assert runs[0].path != runs[1].path
     weights = Teacher(teacher.path).network.state_dict()
     (sliced,) = [name for name, value in seen[1].items() if value.shape != weights[name].shape]
     assert torch.equal(seen[1][sliced], weights[sliced][:, 2:3])

@@ -82,7 +82,11 @@ def described(part: Any) -> Any:
         return str(part)
     if not isinstance(part, Transform) and hasattr(part, "__qualname__"):
         return f"{part.__module__}.{part.__qualname__}"
-    return [f"{type(part).__module__}.{type(part).__qualname__}", described(getattr(part, "__dict__", str(part)))]
+    # MONAI sets `_tracing` at a transform's first use; it does not change what the transform computes
+    values = (
+        {key: value for key, value in vars(part).items() if key != "_tracing"} if hasattr(part, "__dict__") else None
+    )
+    return [f"{type(part).__module__}.{type(part).__qualname__}", described(str(part) if values is None else values)]
 
 
 def _hash(value: Any) -> bytes:

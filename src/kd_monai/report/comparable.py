@@ -23,6 +23,8 @@ STUDY_KEYS = ("data_digest", "split_digest", "labels", "recipe", "n_subjects")
 
 # a method may add steps, handlers or terms of the loss
 _STEPS = {"initialize", "run"}
+# what a run reads: its student's, and its teacher's if there is one
+_READ = {"modality", "sample_modalities"}
 # where the record holds the resolved value; inner_folds: only the run key of the teachers holds it
 _RECORDED = ("recipe", "n_subjects", "precision", "unlabelled", "inner_folds")
 
@@ -144,14 +146,14 @@ def configuration_of(run: TrainedRun) -> dict[str, Any]:
 def shared_configuration_of(run: TrainedRun) -> dict[str, Any]:
     """What a student shares with its baseline: numbers and lists of ``train.yaml``, and the network.
 
-    The modality, what makes a baseline, and what the file of a method adds are left out.
+    The sequences, what makes a baseline, and what the file of a method adds are left out.
     """
     configuration = configuration_of(run)
     shared = _template_ids() | set(re.findall(r"@(\w+)", str(configuration.get("network_def"))))
     return {
         name: value
         for name, value in configuration.items()
-        if name in shared - {"modality"} and (name == "network_def" or not isinstance(value, dict))
+        if name in shared - _READ and (name == "network_def" or not isinstance(value, dict))
     }
 
 
