@@ -339,7 +339,7 @@ def test_teacher_and_student_differ_in_few_ids() -> None:
     own = {"modality", "method", "role", "read_modalities", "initial_network", "loss", "train_samples"}
     assert teacher.keys() == own | {"inner_fold"}
     assert teacher.keys() & shared.keys() == {"inner_fold"}
-    assert student.keys() & shared.keys() == {"unlabelled", "teacher_run", "run"}
+    assert student.keys() & shared.keys() == {"teacher_run", "run"}
     assert own < student.keys()
 
 

@@ -25,7 +25,7 @@ from kd_monai.teachers.initial_weights import sliced_weights
 
 logger = logging.getLogger(__name__)
 
-_PLAIN = {variable.target for variable in TABLE} - {"", "init"} | {"recipe", "method"}
+_PLAIN = {variable.target for variable in TABLE} | {"recipe", "method"}
 
 
 def preflight(plans: Plans) -> None:
@@ -45,7 +45,8 @@ def preflight(plans: Plans) -> None:
     if teacher is not None:
         for fold in range(plans.inner_folds):
             read_datalist(teacher, inner_fold=f"{fold}/{plans.inner_folds}")
-        if not (_is_shipped(student) and _is_shipped(teacher)):
+        starts_alone = student.config["init"] == "random"
+        if not (starts_alone and _is_shipped(student) and _is_shipped(teacher)):
             check_networks(teacher, student)
 
 
