@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import tempfile
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -77,7 +78,10 @@ class Training:
 
     def __init__(self, given: Given, method: str, steps: int, **more: Any) -> None:
         files = [*train_files(STUDENT), overlay(STUDENT, "method", method)]
-        plan = Plan.read("student", STUDENT, files, {**overrides(given, steps), **more})
+        # trainings that differ in their runtime alone are one run, and one run has one writer
+        given.work.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.mkdtemp(dir=given.work, prefix="training-")
+        plan = Plan.read("student", STUDENT, files, {**overrides(given, steps), "output_dir": folder, **more})
         self._workflow = workflow_of(plan, "train")
         parser = self._workflow.parser
         parser["plan"] = plan

@@ -21,7 +21,7 @@ def test_a_real_case_at_1_mm_trains_and_is_segmented_in_its_own_geometry(real_ca
     settings = {**TINY, "spacing_mm": 1.0, "roi_size": [96, 96, 96], "n_subjects": 1, "val_fraction": 0.1}
     baseline = STUDENT / "configs" / "methods" / "baseline.yaml"
     run = train(STUDENT, [baseline], {**settings, "dataset_dir": str(full_size), "output_dir": str(tmp_path / "runs")})
-    assert run.finished
+    assert run.record["status"] == "FINISHED"
 
     image = sorted(full_size.glob("*/*/*_t1ce.nii.gz"))[0]
     (label_map,) = predict(bundle_of(run.path), image, tmp_path / "predictions")
