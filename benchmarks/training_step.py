@@ -61,7 +61,9 @@ def measure(given: Given) -> list[Row]:
     plain = copy.deepcopy(ours.config.get_parsed_content("network_def")).to(memory_format=torch.contiguous_format)
     for module in plain.modules():
         module._forward_hooks.clear(), module._forward_pre_hooks.clear()  # ours
-    stock = Stock(plain, ours.config.get_parsed_content("loss").segmentation, batches, given.device)
+    # a sample has the sequences of teacher and students; the stock trainer is given what ours reads of them
+    read = [dict(zip(("image", "label"), ours.trainer.prepare_batch(batch), strict=True)) for batch in batches]
+    stock = Stock(plain, ours.config.get_parsed_content("loss").segmentation, read, given.device)
     ours.trainer.state.dataloader = ours.trainer.data_loader = [dict(batch) for batch in batches]
     losses: list[float] = []
     ours.trainer.add_event_handler(
