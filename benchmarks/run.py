@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
@@ -13,6 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from kd_monai.atomic import write_bytes, write_json
+from kd_monai.config.errors import run_command
+from kd_monai.config.variables import read_command
+from kd_monai.errors import UserError
+from kd_monai.phantom import write_phantom
 
 HERE = Path(__file__).parent
 SHARED = {"question", "row", "run", "same_voxels", "trainings", "zoo"}
@@ -57,47 +60,46 @@ def table(rows: list[dict[str, Any]]) -> str:
     return head + "\n".join(lines) + "\n"
 
 
-def main() -> None:
-    """Parse, run, print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("runs"))
-    parser.add_argument("--only", help=f"names joined by ',': {', '.join(benchmarks())}")
-    parser.add_argument("--size", choices=("full", "tiny"), default="full")
-    parser.add_argument("--data")
-    parser.add_argument("--small-data")
-    parser.add_argument("--device")
-    given = parser.parse_args()
-    names = given.only.split(",") if given.only else [name for name in benchmarks() if name not in LONG]
+def main() -> int:
+    """Read the variables of `bench`, run, print; the exit status.
+
+    Raises:
+        UserError: a variable does not fit; nothing has run then.
+    """
+    command = read_command(["bench", *sys.argv[1:]])
+    names = command["ONLY"] or [name for name in benchmarks() if name not in LONG]
     unknown = sorted(set(names) - set(benchmarks()))
     if unknown:
-        parser.error(f"--only takes {', '.join(benchmarks())}; got {', '.join(unknown)}")
-    for option, path in (("--data (DATA)", given.data), ("--small-data (PHANTOM)", given.small_data)):
-        if path and not Path(path).exists():  # else some questions fail, after others took minutes
-            parser.error(f"{option} must be a folder of subjects: {path} does not exist. Correct it, or leave it out")
-    options = ["--size", given.size, "--out", str(given.out)]
-    for name in ("data", "small_data", "device"):
-        if getattr(given, name):
-            options += [f"--{name.replace('_', '-')}", getattr(given, name)]
+        raise UserError(f"ONLY takes {', '.join(benchmarks())}; got {', '.join(unknown)}. Correct it.")
+    data: Path | None = command["DATA"]
+    if data and not data.exists():  # else some questions fail, after others took minutes
+        raise UserError(f"DATA must be a folder of full-size subjects; {data} does not exist. Correct it.")
+    out: Path = command["OUT"]
+    data = data or write_phantom("data/phantom-1mm-8", 8, 1, seed=0)
+    small_data = write_phantom("data/phantom-2mm", 30, 2, seed=0)
+    options = ["--size", command["SIZE"], "--out", str(out), "--data", str(data), "--small-data", str(small_data)]
+    options += ["--device", command["DEVICE"]] if command["DEVICE"] else []
     rows, failed, silent = [], [], []
     for name in names:
         began = time.perf_counter()
-        status, own = run(name, options)
+        status, answers = run(name, options)
         print(f"--- {name}, {time.perf_counter() - began:.0f} s", flush=True)
-        for row in own:
+        for row in answers:
             print(line(row), flush=True)
-        rows += own
-        silent += [] if own or status else [name]
+        rows += answers
+        silent += [] if answers or status else [name]
         if status:
             failed.append(name)
-    given.out.mkdir(parents=True, exist_ok=True)
-    write_json(given.out / "bench.json", rows)
-    write_bytes(given.out / "bench.md", table(rows).encode())
-    print(f"{len(rows)} rows: {os.path.relpath(given.out / 'bench.json')}")
+    out.mkdir(parents=True, exist_ok=True)
+    write_json(out / "bench.json", rows)
+    write_bytes(out / "bench.md", table(rows).encode())
+    print(f"{len(rows)} rows: {os.path.relpath(out / 'bench.json')}")
     if silent:
         print(f"No row from {', '.join(silent)}: each says above what it needs first.")
     if failed:
-        sys.exit(f"No answer from {', '.join(failed)}: see above.")
+        raise UserError(f"No answer from {', '.join(failed)}. Their messages stand above.")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_command(main))

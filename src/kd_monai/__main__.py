@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import shlex
 import sys
 import time
@@ -14,7 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from kd_monai.config.errors import run_command
-from kd_monai.config.variables import TRAINED, Command, command_line, help_text, read_command
+from kd_monai.config.variables import Command, command_line, help_text, read_command
 from kd_monai.errors import UserError
 
 # Each verb imports what it needs: `help` runs before anything is installed, and a prediction needs no MLflow.
@@ -30,8 +29,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _dispatch(command: Command) -> int | None:
-    if command.verb in TRAINED and command["TRACKING"] != "on":
-        os.environ["TRACKING"] = command["TRACKING"]
     # a study's jobs may run on other machines than this one
     if command.values.get("DEVICE") and not command.values.get("PROFILE"):
         from kd_monai.networks.inferers import check_device

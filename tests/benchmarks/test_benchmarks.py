@@ -92,30 +92,54 @@ def test_a_broken_contract_stops_a_benchmark() -> None:
         contract(False, "both sides write one label map", 3)
 
 
+def bench(words: list[str], small_data: Path, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Exit status of ``make bench`` with these words; the phantom of the small questions is already there."""
+    monkeypatch.setattr("kd_monai.phantom.write_phantom", lambda *_args, **_kwargs: small_data)
+    monkeypatch.setattr(sys, "argv", ["run.py", *words])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(BENCHMARKS / "run.py"), run_name="__main__")
+    assert isinstance(end.value.code, int)
+    return end.value.code
+
+
 @pytest.mark.slow
 def test_the_runner_names_who_gave_no_answer(
-    tmp_path: Path, phantom: Path, warm_python: WarmPython, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    phantom: Path,
+    warm_python: WarmPython,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(sys, "executable", str(warm_python.program))
-    command = ["run.py", "--only", "student_step", "--size", "tiny", "--device", "cpu", "--out", str(tmp_path)]
     (tmp_path / "empty").mkdir()
-    monkeypatch.setattr(sys, "argv", [*command, "--data", str(phantom), "--small-data", str(tmp_path / "empty")])
-    with pytest.raises(SystemExit, match="No answer from student_step"):
-        runpy.run_path(str(BENCHMARKS / "run.py"), run_name="__main__")
+    words = ["ONLY=student_step", "SIZE=tiny", "DEVICE=cpu", f"DATA={phantom}", f"OUT={tmp_path}"]
+    assert bench(words, tmp_path / "empty", monkeypatch) == 2
+    assert "No answer from student_step" in capsys.readouterr().err
     assert json.loads((tmp_path / "bench.json").read_text()) == []
 
 
-@pytest.mark.parametrize("option", ["--data", "--small-data"])
-def test_the_runner_asks_nothing_of_data_that_is_not_there(
-    option: str, phantom: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_the_runner_hands_its_words_to_the_question(
+    tmp_path: Path, phantom: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = {"--data": str(phantom), "--small-data": str(phantom), option: str(tmp_path / "nowhere")}
+    """The words are those that the Makefile passes, VENV among them."""
+    asked: list[list[str]] = []
     monkeypatch.setattr(
-        sys, "argv", ["run.py", "--out", str(tmp_path), *[part for pair in given.items() for part in pair]]
+        subprocess, "run", lambda command, **_: asked.append(command) or subprocess.CompletedProcess(command, 0)
     )
+    words = ["VENV=.venv", "ONLY=cold_start,warm_start", "SIZE=tiny", f"DATA={tmp_path}", f"OUT={tmp_path / 'o'}"]
+    assert bench(words, phantom, monkeypatch) == 0
+    assert [Path(command[1]).stem for command in asked] == ["cold_start", "warm_start"]
+    options = dict(zip(asked[0][2::2], asked[0][3::2], strict=True))
+    assert options.pop("--rows")
+    wanted = {"--size": "tiny", "--out": str(tmp_path / "o"), "--data": str(tmp_path), "--small-data": str(phantom)}
+    assert options == wanted
+    assert "No row from cold_start, warm_start" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("word", ["DATA=nowhere", "ONLY=cold_star", "SIZE=huge", "METHOD=kdnet"])
+def test_the_runner_asks_nothing_where_a_word_does_not_fit(
+    word: str, phantom: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(subprocess, "run", lambda *_args, **_kwargs: pytest.fail("a benchmark was asked"))
-    with pytest.raises(SystemExit):
-        runpy.run_path(str(BENCHMARKS / "run.py"), run_name="__main__")
-    said = capsys.readouterr().err
-    assert f"{option} (" in said
-    assert f"{tmp_path / 'nowhere'} does not exist" in said
+    assert bench([word], phantom, monkeypatch) == 2
+    assert word.partition("=")[0] in capsys.readouterr().err

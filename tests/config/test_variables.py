@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import kd_monai
 from kd_monai.__main__ import _VERBS
 from kd_monai.config.variables import (
     OF_MAKE,
@@ -59,6 +61,13 @@ def test_nothing_leaks_in_from_the_environment(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("OUT", "elsewhere")
     command = read_command(["student"])
     assert (command["SEED"], command["OUT"].name) == (0, "runs")
+
+
+def test_no_module_reads_a_variable_from_the_environment() -> None:
+    source = "".join(file.read_text() for file in Path(kd_monai.__file__).parent.rglob("*.py"))
+    read = set(re.findall(r"environ(?:\.get\(|\[|\.pop\()[\"'](\w+)", source))
+    assert "OMP_NUM_THREADS" in read  # the search finds what is there
+    assert not read & {variable.name for variable in TABLE}
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,6 @@ from kd_monai.tracking import Tracker
 def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[RunFolder, list[dict[str, Any]]]:
     """A run that was opened, tracked and failed, and the lines of its journal; nothing is sent."""
     monkeypatch.setattr(Tracker, "_launch", lambda self: None)
-    monkeypatch.delenv("TRACKING", raising=False)
     run = run_folder(tmp_path, num_workers=3, train={"nested": "left out"})
     run.open()
     tracker = run_tracker(run, "brats")

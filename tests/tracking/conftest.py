@@ -20,7 +20,6 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def out(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Folder of runs with an empty default store."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.delenv("TRACKING", raising=False)
     folder = tmp_path / "runs"
     folder.mkdir()
     shutil.copy(empty_store, folder / "mlruns.db")

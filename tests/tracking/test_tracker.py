@@ -21,9 +21,11 @@ UNREACHABLE = "http://127.0.0.1:9"
 PARENT = {"data_digest": "abc", "split_digest": "def", "label_convention": "brats2018", "recipe": "quick"}
 
 
-def make(out: Path, name: str = "kdnet_t1ce", uri: str | None = None, **params: object) -> Tracker:
+def make(
+    out: Path, name: str = "kdnet_t1ce", uri: str | None = None, *, required: bool = False, **params: object
+) -> Tracker:
     tags = {"role": "student", "method": "kdnet", "modality": "t1ce", "fold": 0, "seed": 1}
-    return Tracker(out / name, "brats", name, tags, {"seed": 1, **params}, "study", PARENT, uri)
+    return Tracker(out / name, "brats", name, tags, {"seed": 1, **params}, "study", PARENT, uri, required=required)
 
 
 def where(folder: Path) -> dict[str, str]:
@@ -161,18 +163,13 @@ def test_an_unreachable_server_costs_a_warning_and_no_time_and_is_told_later(
     assert 0 <= run.info.end_time - run.info.start_time < 5000  # as it was, not as it was told
 
 
-def test_tracking_required_makes_an_unreachable_server_an_error(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TRACKING", "required")
+def test_a_required_store_that_does_not_answer_is_an_error(out: Path) -> None:
     with pytest.raises(UserError, match=r"127\.0\.0\.1:9.*mend MLFLOW_TRACKING_URI"):
-        make(out, uri=UNREACHABLE).start()
-    monkeypatch.setenv("TRACKING", "maybe")
-    with pytest.raises(ValueError, match="'maybe'"):
-        make(out, "other").start()
+        make(out, uri=UNREACHABLE, required=True).start()
 
 
-def test_tracking_required_goes_on_where_the_store_answers(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TRACKING", "required")
-    with make(out) as tracker:
+def test_a_required_store_that_answers_is_told_at_once(out: Path) -> None:
+    with make(out, required=True) as tracker:
         tracker.start()
         assert where(tracker.folder)["run_id"]
 

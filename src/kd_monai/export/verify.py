@@ -77,14 +77,12 @@ def verify_static(bundle: Path, schemas: Path) -> None:
             parser = ConfigParser()
             parser.read_config(inference)
             torch.save(parser.get_parsed_content("network_def").state_dict(), weights)
-        given = {"meta_file": metadata, "config_file": inference}
+        files = {"meta_file": metadata, "config_file": inference}
         try:
-            ckpt_export("network_def", str(program), str(weights), **given)
-        except (
-            torch.jit.frontend.FrontendError,
-            RuntimeError,
-        ):  # SwinUNETR cannot be scripted; a second time says so otherwise
-            ckpt_export("network_def", str(program), str(weights), use_trace=True, **given)
+            ckpt_export("network_def", str(program), str(weights), **files)
+        # SwinUNETR cannot be scripted; a second time says so otherwise
+        except (torch.jit.frontend.FrontendError, RuntimeError):
+            ckpt_export("network_def", str(program), str(weights), use_trace=True, **files)
         torch.jit.load(program)
     logger.info("%s: metadata, network and TorchScript export pass", bundle.name)
 

@@ -71,14 +71,14 @@ class ProgressHandler:
         """Show the epoch's last loss and the latest validation Dice."""
         if self._bar is None:
             return
-        shown = {}
+        postfix = {}
         if engine.state.max_epochs > 1:
-            shown["epoch"] = f"{engine.state.epoch}/{engine.state.max_epochs}"
+            postfix["epoch"] = f"{engine.state.epoch}/{engine.state.max_epochs}"
         if isinstance(engine.state.output, dict) and "loss" in engine.state.output:
-            shown["loss"] = f"{engine.state.output['loss'].item():.3f}"
+            postfix["loss"] = f"{engine.state.output['loss'].item():.3f}"
         if self.validator is not None and "dice_mean" in self.validator.state.metrics:
-            shown["val_dice"] = f"{self.validator.state.metrics['dice_mean']:.3f}"
-        self._bar.set_postfix(shown, refresh=False)
+            postfix["val_dice"] = f"{self.validator.state.metrics['dice_mean']:.3f}"
+        self._bar.set_postfix(postfix, refresh=False)
         self._bar.refresh()
         if not sys.stderr.isatty():
             sys.stderr.write("\n")
@@ -156,9 +156,9 @@ def first_case(output: Any) -> tuple[Tensor, Tensor, Tensor]:
 
 def widest_slice(label: Tensor, predicted: Callable[[], Tensor]) -> int:
     """Axial index with the largest area of WT in `label` ``3 H W D``, else in `predicted()`, else the middle."""
-    whole = REGIONS.index("WT")
+    tumour = REGIONS.index("WT")
     for regions in (lambda: label > 0.5, predicted):
-        area = regions()[whole].sum(dim=(0, 1))
+        area = regions()[tumour].sum(dim=(0, 1))
         if area.max() > 0:
             return int(area.argmax())
     return label.shape[-1] // 2

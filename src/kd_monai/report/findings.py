@@ -156,11 +156,11 @@ def label_efficiency_findings(rows: pd.DataFrame) -> list[str]:
     for _, of_arm in rows[rows.role == "student"].groupby(["family", "arm"], sort=False):
         arm, known = of_arm.arm.iloc[0], of_arm[of_arm.n_labelled.notna()]
         fewer = known[tried_on_fewer(known)]
-        for modality, own in fewer.groupby("modality", sort=False):
+        for modality, of_modality in fewer.groupby("modality", sort=False):
             if modality == ALL or ALL not in set(fewer.modality):
                 modalities = sorted(set(fewer.modality) - {ALL}, key=order)
                 where = f"over {_listed(modalities)}" if modality == ALL else f"on {modality}"
-                sentences.append(_needed(f"{arm} {where}", own))
+                sentences.append(_needed(f"{arm} {where}", of_modality))
         unknown = of_arm[of_arm.n_labelled.isna() & (of_arm.modality != ALL)]
         if len(unknown):
             numbers, modalities = (list(map(str, unknown[name].unique())) for name in ("n_subjects", "modality"))
@@ -206,8 +206,8 @@ def selection_findings(ranked: pd.DataFrame, gains: pd.DataFrame) -> list[str]:
     sentences = []
     if more.any():
         units = {
-            str(arm): {tuple(unit) for unit in own[["modality", "fold", "seed"]].to_numpy()}
-            for arm, own in gains.groupby("arm", sort=False)
+            str(arm): {tuple(unit) for unit in of_arm[["modality", "fold", "seed"]].to_numpy()}
+            for arm, of_arm in gains.groupby("arm", sort=False)
         }
         fewest = min(units, key=lambda arm: len(units[arm]))
         without = sorted(set.union(*units.values()) - units[fewest])
@@ -269,8 +269,8 @@ def _incomplete(rows: pd.DataFrame) -> list[str]:
         ]
         sentences.append(f"These arms have fewer modalities: {_listed(others)}. Compare them by modality.")
     for modality in dict.fromkeys(endpoints[endpoints.modality != ALL].modality):
-        own = endpoints[endpoints.modality == modality]
-        runs: dict[str, set[str]] = {row["arm"]: set(row["runs"].split()) for row in own.to_dict("records")}
+        of_modality = endpoints[endpoints.modality == modality]
+        runs: dict[str, set[str]] = {row["arm"]: set(row["runs"].split()) for row in of_modality.to_dict("records")}
         every = set().union(*runs.values())
         lacking = [
             f"{arm} lacks " + ", ".join(f"fold {run.replace('/', ' seed ')}" for run in sorted(every - has))
@@ -280,8 +280,8 @@ def _incomplete(rows: pd.DataFrame) -> list[str]:
         if lacking:
             sentences.append(f"Unfinished on {modality}: {'; '.join(lacking)}. Only shared subjects are compared.")
     tuned = rows[rows.metric == "tuned_dice"]
-    for arm, own in rows[rows.role != "fixed_mask"].groupby("arm", sort=False):
-        without = sorted(set(own.modality) - set(tuned[tuned.arm == arm].modality))
+    for arm, of_arm in rows[rows.role != "fixed_mask"].groupby("arm", sort=False):
+        without = sorted(set(of_arm.modality) - set(tuned[tuned.arm == arm].modality))
         if without:
             sentences.append(
                 f"{arm} ({', '.join(without)}) has no calibration and no tuned thresholds. Evaluate it again (make "
@@ -290,13 +290,13 @@ def _incomplete(rows: pd.DataFrame) -> list[str]:
     return sentences
 
 
-def _needed(arm: str, own: pd.DataFrame) -> str:
-    matching = own[own["diff"] >= 0].sort_values(["n_labelled", "n_train"])
+def _needed(arm: str, points: pd.DataFrame) -> str:
+    matching = points[points["diff"] >= 0].sort_values(["n_labelled", "n_train"])
     if matching.empty:
-        tried = [_count(row) for row in own.sort_values(["n_labelled", "n_train"]).to_dict("records")]
-        best = own.sort_values("diff").iloc[-1].to_dict()
+        tried = [_count(row) for row in points.sort_values(["n_labelled", "n_train"]).to_dict("records")]
+        best = points.sort_values("diff").iloc[-1].to_dict()
         return (
-            f"{arm} does not match {target(own)} labelled subjects with {_listed(tried)}. The nearest is "
+            f"{arm} does not match {target(points)} labelled subjects with {_listed(tried)}. The nearest is "
             f"{_count(best)}, {interval(best, 100, 1)} Dice points."
         )
     row = matching.iloc[0].to_dict()

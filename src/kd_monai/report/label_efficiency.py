@@ -105,15 +105,15 @@ def label_efficiency(labelled: LabelledRuns) -> pd.DataFrame:
                     continue
                 parts = [part[part.modality.isin(modalities)] for part in (arm_runs, full_runs)]
                 folds = set(parts[0].fold) & set(parts[1].fold)
-                own, reference = (part[part.fold.isin(folds)].groupby("fold")[_NUMBERS] for part in parts)
+                arm_folds, reference = (part[part.fold.isin(folds)].groupby("fold")[_NUMBERS] for part in parts)
                 family, name, role, method, _, n = next(iter(keys.values()))
                 where = modalities[0] if len(modalities) == 1 else ALL
                 # seeds first: folds count alike
-                counts = [float(np.mean(own.agg(_mean)[column])) for column in _NUMBERS]
+                counts = [float(np.mean(arm_folds.agg(_mean)[column])) for column in _NUMBERS]
                 n_full = float(np.mean(reference.agg(_mean)["n_train"]))
-                found = (family, name, role, method, where, n, *counts, endpoint(values))
-                found = (*found, *endpoint_interval(values - base), against, n_full)
-                rows.append(dict(zip(COLUMNS, found, strict=True)))
+                values_of_row = (family, name, role, method, where, n, *counts, endpoint(values))
+                values_of_row = (*values_of_row, *endpoint_interval(values - base), against, n_full)
+                rows.append(dict(zip(COLUMNS, values_of_row, strict=True)))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

@@ -38,13 +38,13 @@ def publish(
         artifact_path: default the top.
     """
     for study in dict.fromkeys(comparable.study for comparable in comparables):
-        own = [part for one, part in zip(comparables, rows, strict=True) if one.study == study]
+        of_study = [part for one, part in zip(comparables, rows, strict=True) if one.study == study]
         runs = [run for one in comparables for pooled in one.pooled for run in pooled.runs if study_of(run) == study]
         folders = [run.folder for run in runs if (run.folder / "journal.jsonl").is_file()]
         if not folders:
             continue
         tracker = Tracker.reopen(folders[-1])
-        frame = pd.concat(own, ignore_index=True)
+        frame = pd.concat(of_study, ignore_index=True)
         tracker.log_parent_metrics({name: value for of in metrics for name, value in of(frame).items()})
         for file in files:
             tracker.log_parent_artifact(file, artifact_path)
@@ -127,14 +127,15 @@ def results_between(file: Path, out: Path) -> tuple[int, int]:
     limits = [*(begin.start() for begin in begins), len(text)][1:]
     complete = text.count(END) == len(begins) and all(0 <= end < limit for end, limit in zip(ends, limits, strict=True))
     spans = [(begin["out"], begin.end(), end) for begin, end in zip(begins, ends, strict=True)]
-    own = [span for span in spans if span[0] and _same_folder(span[0], out)] or [span for span in spans if not span[0]]
-    if not complete or len(own) != 1:
+    of_folder = [span for span in spans if span[0] and _same_folder(span[0], out)]
+    of_folder = of_folder or [span for span in spans if not span[0]]
+    if not complete or len(of_folder) != 1:
         raise UserError(
             f"Results of {out} are written between the lines '<!-- study results: make report OUT={out} "
             f"README={file} -->' and '{END}', which {file} must hold once each and in this order. Add them where the "
             "results belong."
         )
-    ((_, begin, end),) = own
+    ((_, begin, end),) = of_folder
     return begin, end
 
 

@@ -77,9 +77,10 @@ def short(out: Path, runs: Sequence[Path] | None = None, modality: str | None = 
     study = read_study(out, folders)
     parts = []
     for comparable, rows in zip(study.comparables, study.rows, strict=True):
-        shown = rows if modality is None else rows[(rows.modality == modality) | (rows.role == "fixed_mask")]
-        if (shown.role != "fixed_mask").any():
-            parts.append(_part(comparable, [*short_tables(shown)], short_findings(shown[shown.modality != ALL])))
+        of_modality = rows if modality is None else rows[(rows.modality == modality) | (rows.role == "fixed_mask")]
+        if (of_modality.role != "fixed_mask").any():
+            findings = short_findings(of_modality[of_modality.modality != ALL])
+            parts.append(_part(comparable, [*short_tables(of_modality)], findings))
     if not parts:
         networks = study.frame[lambda frame: (frame.role != "fixed_mask") & (frame.modality != ALL)]
         raise UserError(

@@ -93,13 +93,13 @@ def rank(gains: pd.DataFrame) -> pd.DataFrame:
     if shared.empty:
         return pd.DataFrame()
     rows = {}
-    for arm, own in shared.groupby("arm", sort=False):
+    for arm, of_arm in shared.groupby("arm", sort=False):
         # a pair of fold and seed is drawn with all its modalities
-        mean = mean_interval(own.groupby(["fold", "seed"]).gain.mean())
+        mean = mean_interval(of_arm.groupby(["fold", "seed"]).gain.mean())
         by_modality = {
-            str(name): part.groupby(["fold", "seed"]).gain.mean().mean() for name, part in own.groupby("modality")
+            str(name): part.groupby(["fold", "seed"]).gain.mean().mean() for name, part in of_arm.groupby("modality")
         }
-        rows[arm] = {"all": mean.estimate, "low": mean.low, "high": mean.high, "n": len(own)} | by_modality
+        rows[arm] = {"all": mean.estimate, "low": mean.low, "high": mean.high, "n": len(of_arm)} | by_modality
     return pd.DataFrame.from_dict(rows, orient="index").sort_values("all", ascending=False, kind="stable")
 
 

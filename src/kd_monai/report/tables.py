@@ -109,9 +109,9 @@ def short_tables(rows: pd.DataFrame) -> list[Table]:
     tables = []
     masks = rows[rows.role == "fixed_mask"]
     for modality in (name for name in all_first(rows) if name != ALL):
-        own = pd.concat([rows[rows.modality == modality], masks])
-        tables += [_scores(own, modality, metric, (*REGIONS, "ET_present")) for metric in _METRICS]
-        tables.append(_students(own, modality))
+        of_modality = pd.concat([rows[rows.modality == modality], masks])
+        tables += [_scores(of_modality, modality, metric, (*REGIONS, "ET_present")) for metric in _METRICS]
+        tables.append(_students(of_modality, modality))
     return _filled(tables)
 
 
@@ -125,11 +125,11 @@ def long_tables(rows: pd.DataFrame) -> list[Table]:
     modalities = all_first(rows)
     tables = [endpoint_table(rows, ALL), _endpoint_by_modality(rows)] if ALL in modalities else []
     for modality in (name for name in modalities if name != ALL):
-        own = rows[rows.modality == modality]
+        of_modality = rows[rows.modality == modality]
         tables.append(endpoint_table(rows, modality))
         for metric in _METRICS:
-            tables += [_scores(own, modality, metric), _differences(own, modality, metric)]
-        tables += [_calibration(own, modality), _thresholds(own, modality)]
+            tables += [_scores(of_modality, modality, metric), _differences(of_modality, modality, metric)]
+        tables += [_calibration(of_modality, modality), _thresholds(of_modality, modality)]
     return _filled([*tables, _costs(rows)])
 
 
@@ -151,8 +151,8 @@ def overview_tables(rows: pd.DataFrame) -> list[Table]:
 
 def endpoint_table(rows: pd.DataFrame, modality: str) -> Table:
     """The primary endpoint of every arm, on one modality or on ``all``."""
-    found = rows[(rows.modality == modality) & (rows.metric == "dice") & (rows.region == ENDPOINT)]
-    most = widest(found)
+    endpoints = rows[(rows.modality == modality) & (rows.metric == "dice") & (rows.region == ENDPOINT)]
+    most = widest(endpoints)
     cells = {
         row["arm"] if row["over"] == most else f"{row['arm']} ({', '.join(row['over'].split())})": {
             "Dice": f"{100 * row['mean']:.1f}",
@@ -164,7 +164,7 @@ def endpoint_table(rows: pd.DataFrame, modality: str) -> Table:
             "seed by seed": _by_seed(row),
             "": _starred(_verdict(row), row),
         }
-        for row in found.to_dict("records")
+        for row in endpoints.to_dict("records")
     }
     over = ", ".join(most.split()) if modality == ALL else modality
     title = f"Primary endpoint on {over}: Dice in %, difference to the baseline in points"
@@ -184,12 +184,12 @@ def efficiency_tables(rows: pd.DataFrame) -> list[Table]:
     for family, of_family in rows.groupby("family", sort=False):
         more = f", configuration {str(family)[:4]}" if rows.family.nunique() > 1 else ""
         for modality in all_first(of_family):
-            own = of_family[of_family.modality == modality]
-            known = own[own.n_labelled.notna()]
+            of_modality = of_family[of_family.modality == modality]
+            known = of_modality[of_modality.n_labelled.notna()]
             fewer = tried_on_fewer(known)
             if not fewer.any():
                 continue
-            shown = known[fewer | (known.role == "baseline")].sort_values(["role", "arm", "n_labelled", "n_train"])
+            points = known[fewer | (known.role == "baseline")].sort_values(["role", "arm", "n_labelled", "n_train"])
             cells = [
                 {
                     "labelled": f"{row['n_labelled']:.0f}",
@@ -198,11 +198,12 @@ def efficiency_tables(rows: pd.DataFrame) -> list[Table]:
                     "difference": interval(row, 100, 1),
                     "n": str(row["n_paired"]),
                 }
-                for row in shown.to_dict("records")
+                for row in points.to_dict("records")
             ]
             where = "all modalities" if modality == ALL else modality
-            title = f"Label efficiency on {where}{more}: primary endpoint in %, difference in points to {target(own)}"
-            tables.append(Table(title, pd.DataFrame(cells, index=list(shown.arm)), [LABELLED_NOTE]))
+            title = f"Label efficiency on {where}{more}: primary endpoint in %, difference in points to "
+            frame = pd.DataFrame(cells, index=list(points.arm))
+            tables.append(Table(title + target(of_modality), frame, [LABELLED_NOTE]))
     return tables
 
 
@@ -232,9 +233,9 @@ def selection_table(ranked: pd.DataFrame, gains: pd.DataFrame) -> Table:
 def _students(rows: pd.DataFrame, modality: str) -> Table:
     cells: dict[str, dict[str, str]] = {}
     scores = [("dice", region) for region in (*SHOWN, "mean")] + [("hd95", region) for region in SHOWN]
-    for arm, found in _by_arm(rows[rows.role == "student"]).items():
+    for arm, of_arm in _by_arm(rows[rows.role == "student"]).items():
         for metric, region in scores:
-            row = found.get((metric, region))
+            row = of_arm.get((metric, region))
             if row is None or pd.isna(row["diff"]):
                 continue
             name, _, scale = _METRICS[metric]
@@ -268,12 +269,12 @@ def _by_arm(rows: pd.DataFrame) -> dict[str, dict[tuple[str, str], Row]]:
 
 def _scores(rows: pd.DataFrame, modality: str, metric: str, regions: Sequence[str] = SHOWN) -> Table:
     _, unit, scale = _METRICS[metric]
-    kept = rows[rows.metric == metric]
+    of_metric = rows[rows.metric == metric]
     cells = {
-        arm: {TITLES.get(region, region): _mean_std(found.get((metric, region)), scale) for region in regions}
-        for arm, found in _by_arm(kept[kept.region.isin(regions)]).items()
+        arm: {TITLES.get(region, region): _mean_std(of_arm.get((metric, region)), scale) for region in regions}
+        for arm, of_arm in _by_arm(of_metric[of_metric.region.isin(regions)]).items()
     }
-    empty = kept[kept.region == "ET"].n_empty
+    empty = of_metric[of_metric.region == "ET"].n_empty
     notes = [f"ET present: without the {empty.max()} subjects whose reference has no ET."] if len(empty) else []
     title = f"{unit} on {modality}, mean ± standard deviation over subjects"
     return Table(title, pd.DataFrame.from_dict(cells, orient="index"), notes)
@@ -282,10 +283,12 @@ def _scores(rows: pd.DataFrame, modality: str, metric: str, regions: Sequence[st
 def _differences(rows: pd.DataFrame, modality: str, metric: str) -> Table:
     name, _, scale = _METRICS[metric]
     cells = {}
-    for arm, found in _by_arm(rows).items():
-        own = {region: found[metric, region] for region in SHOWN if (metric, region) in found}
-        texts = {TITLES.get(region, region): _starred(interval(row, scale, 1), row) for region, row in own.items()}
-        if len(own) == len(SHOWN) and any(texts.values()):
+    for arm, of_arm in _by_arm(rows).items():
+        by_region = {region: of_arm[metric, region] for region in SHOWN if (metric, region) in of_arm}
+        texts = {
+            TITLES.get(region, region): _starred(interval(row, scale, 1), row) for region, row in by_region.items()
+        }
+        if len(by_region) == len(SHOWN) and any(texts.values()):
             cells[arm] = texts
     unit = "Dice points" if metric == "dice" else f"mm of {name}, lower is better"
     title = f"Difference to the baseline on {modality}, {unit} [95 % bootstrap interval]"
@@ -299,9 +302,9 @@ def _calibration(rows: pd.DataFrame, modality: str) -> Table:
         for region in REGIONS
     }
     cells = {
-        arm: {title: f"{100 * found[key]['mean']:.2f}{_arrow(found[key])}" for key, title in columns.items()}
-        for arm, found in _by_arm(rows).items()
-        if all(key in found for key in columns)
+        arm: {title: f"{100 * of_arm[key]['mean']:.2f}{_arrow(of_arm[key])}" for key, title in columns.items()}
+        for arm, of_arm in _by_arm(rows).items()
+        if all(key in of_arm for key in columns)
     }
     title = f"Calibration on {modality}, in %, lower is better"
     return Table(title, pd.DataFrame.from_dict(cells, orient="index"), [CALIBRATION_NOTE])
@@ -313,12 +316,12 @@ def _thresholds(rows: pd.DataFrame, modality: str) -> Table:
             f"{column}{name}": text
             for name, metric in ((" at 0.5", "dice"), (" at tuned", "tuned_dice"))
             for column, text in (
-                ("Dice", f"{100 * found[metric, ENDPOINT]['mean']:.1f}"),
-                ("difference", interval(found[metric, ENDPOINT], 100, 1)),
+                ("Dice", f"{100 * of_arm[metric, ENDPOINT]['mean']:.1f}"),
+                ("difference", interval(of_arm[metric, ENDPOINT], 100, 1)),
             )
         }
-        for arm, found in _by_arm(rows).items()
-        if ("dice", ENDPOINT) in found and ("tuned_dice", ENDPOINT) in found
+        for arm, of_arm in _by_arm(rows).items()
+        if ("dice", ENDPOINT) in of_arm and ("tuned_dice", ENDPOINT) in of_arm
     }
     title = f"Primary endpoint on {modality} at probability 0.5 and at tuned thresholds"
     return Table(title, pd.DataFrame.from_dict(cells, orient="index"), [THRESHOLD_NOTE])
@@ -347,8 +350,8 @@ def _costs(rows: pd.DataFrame) -> Table:
 
 def _by_modality(rows: pd.DataFrame, title: str, cell: Callable[[Cells], str], notes: Sequence[str]) -> Table:
     modalities = [name for name in all_first(rows) if name != ALL]
-    found = {modality: _by_arm(rows[rows.modality == modality]) for modality in modalities}
-    cells = {arm: {name: cell(found[name].get(arm, {})) for name in modalities} for arm in _by_arm(rows)}
+    arms_of = {modality: _by_arm(rows[rows.modality == modality]) for modality in modalities}
+    cells = {arm: {name: cell(arms_of[name].get(arm, {})) for name in modalities} for arm in _by_arm(rows)}
     cells = {arm: texts for arm, texts in cells.items() if any(texts.values())}
     return Table(title, pd.DataFrame.from_dict(cells, orient="index"), notes)
 
@@ -358,16 +361,16 @@ def _endpoint_by_modality(rows: pd.DataFrame) -> Table:
     return _by_modality(rows, title, _endpoint_cell, [STAR_NOTE])
 
 
-def _endpoint_cell(found: Cells) -> str:
-    row = found.get(("dice", ENDPOINT))
+def _endpoint_cell(of_arm: Cells) -> str:
+    row = of_arm.get(("dice", ENDPOINT))
     if row is None:
         return ""
     return f"{100 * row['mean']:.1f}" if row["role"] == "baseline" else _starred(interval(row, 100, 1), row)
 
 
-def _regions(found: Cells) -> str:
-    shown = [found.get(("dice", region)) for region in SHOWN]
-    return " / ".join("–" if row is None else f"{100 * row['mean']:.1f}" for row in shown) if any(shown) else ""
+def _regions(of_arm: Cells) -> str:
+    dice = [of_arm.get(("dice", region)) for region in SHOWN]
+    return " / ".join("–" if row is None else f"{100 * row['mean']:.1f}" for row in dice) if any(dice) else ""
 
 
 def _verdict(row: Row) -> str:

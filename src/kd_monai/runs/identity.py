@@ -53,7 +53,7 @@ ELSEWHERE = frozenset(
         "resolved_precision",
         # where a run happens, and how it is done and watched there
         "bundle_root", "output_dir", "cache", "cache_dir", "device", "num_workers", "memory_format",
-        "teacher_runtime", "experiment", "recipe", "record", "tracker", "plan", "force",
+        "teacher_runtime", "experiment", "mlflow_store", "recipe", "record", "tracker", "plan", "force",
     }
 )  # fmt: skip
 """Ids that a reference is not followed to: another value of theirs alone leaves the key as it is."""
@@ -216,12 +216,13 @@ class SilentTracker:
         """Say nothing."""
 
 
-def run_tracker(record: RunFolder, experiment: str = "kd_monai") -> Tracker | SilentTracker:
+def run_tracker(record: RunFolder, experiment: str = "kd_monai", store: str = "optional") -> Tracker | SilentTracker:
     """A tracker that starts with the training; a run that ends without finishing is marked FAILED.
 
     Args:
         record: the run.
         experiment: MLflow experiment; one parent run per study lies in it: data set, split, label convention, recipe.
+        store: `required`: a store that does not answer stops the training at its start.
     """
     if idist.get_rank() > 0:
         return SilentTracker()
@@ -249,6 +250,7 @@ def run_tracker(record: RunFolder, experiment: str = "kd_monai") -> Tracker | Si
         parent_name=parent_name,
         parent_tags=study,
         replaces=record.replaces,
+        required=store == "required",
     )
     record.on_fail.append(tracker.end)
     tracker.on_resolved.append(record.note)

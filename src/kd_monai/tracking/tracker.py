@@ -42,6 +42,7 @@ class Tracker:
         parent_tags: what tells one study from another: data digest, split digest, label convention, recipe.
         uri: the store; default MLFLOW_TRACKING_URI, else SQLite beside `folder`.
         replaces: id of the journal of an unfinished run that this one was started in place of; MLflow is told.
+        required: whether `start` asks for a store that answers; else the journal is sent later.
 
     Attributes:
         on_resolved: called with what `log_resolved` is told.
@@ -58,6 +59,7 @@ class Tracker:
         parent_tags: Mapping[str, Any] | None = None,
         uri: str | None = None,
         replaces: str | None = None,
+        required: bool = False,
     ) -> None:
         self.folder = Path(folder).resolve()
         self._header: Line = {
@@ -73,6 +75,7 @@ class Tracker:
         if replaces is not None:
             self._header["replaces"] = replaces
         self._params = flat_params(params)
+        self._required = required
         self._open(uri)
 
     @classmethod
@@ -100,7 +103,7 @@ class Tracker:
         known = read_json(self.folder / "mlflow.json").get("uri", "")
         if known.startswith("http") and "MLFLOW_TRACKING_URI" not in os.environ:
             uri = uri or known
-        self._header, self._params = header, {}
+        self._header, self._params, self._required = header, {}, False
         self._open(uri, files_are_here)
         self._launch()
         return self
@@ -120,13 +123,10 @@ class Tracker:
         """Begin the run or continue the one this folder holds; afterwards it is RUNNING. A second call changes nothing.
 
         Raises:
-            UserError: TRACKING is neither empty nor `required`, or it is and the store does not answer.
+            UserError: a store is required, and it does not answer.
         """
         if self._running:
             return
-        wanted = os.environ.get("TRACKING", "")
-        if wanted not in ("", "required"):
-            raise UserError(f"TRACKING must be empty or 'required'; got {wanted!r}.")
         if self._journal.header is None:
             self._journal.append(self._header)
         else:
@@ -135,11 +135,11 @@ class Tracker:
         self._tell({"op": "status", "status": "RUNNING", "time": _now()})
         self.log_params(self._params)
         self._launch()
-        if wanted == "required" and not self._sender.flush(60):
+        if self._required and not self._sender.flush(60):
             raise UserError(
                 f"TRACKING=required asks for a store that answers; {self.uri} gave "
                 f"{self._sender.error or 'nothing in 60 s'}. Start the server, mend MLFLOW_TRACKING_URI, or leave "
-                "TRACKING empty: the journal is sent later."
+                "TRACKING out: the journal is sent later."
             )
 
     def _launch(self) -> None:

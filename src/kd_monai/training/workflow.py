@@ -51,8 +51,8 @@ def train_teachers(plans: Plans) -> list[Path]:
         return [first]
     here = (plans.teacher or plans.student).config
     settings = {name: here[name] for name in _WHERE} | {"force": bool(plans.teacher and here["force"])}
-    whole = Plan.read("teacher", TEACHER, [first / "config.yaml"], settings)
-    return [first, *(train(whole.changed({"inner_fold": f"{fold}/{inner_folds}"})) for fold in range(inner_folds))]
+    inner = Plan.read("teacher", TEACHER, [first / "config.yaml"], settings)
+    return [first, *(train(inner.changed({"inner_fold": f"{fold}/{inner_folds}"})) for fold in range(inner_folds))]
 
 
 def train_student(plans: Plans, teachers: list[Path]) -> Path:

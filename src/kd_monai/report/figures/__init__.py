@@ -46,11 +46,11 @@ def draw_figures(
         old.unlink()
     files = []
     frames: dict[Drawable, pd.DataFrame]
-    for comparable, own in zip(comparables, rows, strict=True):
+    for comparable, comparison in zip(comparables, rows, strict=True):
         n = f"-n{comparable.facts['n_subjects']}" if comparable.facts["n_subjects"] is not None else ""
         suffix = f"-{comparable.facts['recipe']}{n}-{digest(comparable.facts)[:6]}" if len(comparables) > 1 else ""
         caption = f"{heading(comparable)}; {short_facts([comparable])}"
-        frames = {ForestPlot(): own, DicePlot(): cases_of(comparable), Curves(): curves_of(comparable)}
+        frames = {ForestPlot(): comparison, DicePlot(): cases_of(comparable), Curves(): curves_of(comparable)}
         files += _draw(frames, caption, folder, suffix)
     families = [family_of(comparable) for comparable in comparables]
     tried = list(dict.fromkeys(efficiency.family))

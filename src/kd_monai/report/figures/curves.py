@@ -24,8 +24,8 @@ class Curves:
         styles = {"baseline": (BLACK, "s", "-"), "teacher": (BLACK, "D", "--")}
         figure, axes = panels(len(modalities), 2.8, share="xy", columns=2)
         for axis, modality in zip(axes, modalities, strict=True):
-            for (arm, role), own in data[data.modality == modality].groupby(["arm", "role"], sort=False):
-                runs = own.pivot(index="epoch", columns="run", values="dice").sort_index()
+            for (arm, role), of_arm in data[data.modality == modality].groupby(["arm", "role"], sort=False):
+                runs = of_arm.pivot(index="epoch", columns="run", values="dice").sort_index()
                 colour, marker, dash = students.get(str(arm)) or styles[str(role)]
                 axis.plot(runs.index, runs, dash, color=colour, linewidth=0.5, alpha=0.25)
                 # of the epochs at which all runs were validated

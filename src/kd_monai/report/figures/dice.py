@@ -32,12 +32,12 @@ class DicePlot:
         for i, (axis, (modality, region)) in enumerate(zip(axes, places, strict=True)):
             of_modality = data[data.modality == modality]
             arms = list(dict.fromkeys(of_modality.arm))
-            for (arm, role), own in of_modality[of_modality.region == region].groupby(["arm", "role"], sort=False):
+            for (arm, role), of_arm in of_modality[of_modality.region == region].groupby(["arm", "role"], sort=False):
                 row, colour = arms.index(arm), self._COLOURS[str(role)]
                 # above and below the line in turn: subjects of equal Dice stay apart
-                offsets = row + 0.12 * np.resize([-1, 0, 1], len(own))
-                axis.plot(own.dice, offsets, ".", color=colour, alpha=0.25, markersize=6, markeredgewidth=0)
-                mean = mean_interval(own.dice)
+                offsets = row + 0.12 * np.resize([-1, 0, 1], len(of_arm))
+                axis.plot(of_arm.dice, offsets, ".", color=colour, alpha=0.25, markersize=6, markeredgewidth=0)
+                mean = mean_interval(of_arm.dice)
                 axis.plot([mean.low, mean.high], [row, row], color=colour, linewidth=2)
                 axis.plot(mean.estimate, row, "D", color=colour, markersize=4)
             axis.set_xlim(-2, 102)

@@ -33,14 +33,14 @@ class LabelEfficiency:
         numbers = sorted({round(n) for n in data.n_labelled.dropna()})  # means over folds: 11.7 and 12 would overlap
         step = 0.012 * (numbers[-1] - numbers[0])
         for i, (axis, modality) in enumerate(zip(axes, modalities, strict=True)):
-            own = data[data.modality == modality]
-            base = own[own.role == "baseline"].sort_values("n_labelled")
+            of_modality = data[data.modality == modality]
+            base = of_modality[of_modality.role == "baseline"].sort_values("n_labelled")
             axis.plot(base.n_labelled, 100 * base["mean"], "-", color=BLACK, marker="s", markersize=5, label="baseline")
             target = 100 * float(base["mean"].iloc[-1])
             axis.axhline(target, color=BLACK, linestyle="--", linewidth=1)
             reached = []
             for j, (arm, (colour, marker, dash)) in enumerate(styles.items()):
-                line = own[own.arm == arm].sort_values("n_labelled")
+                line = of_modality[of_modality.arm == arm].sort_values("n_labelled")
                 x = line.n_labelled + step * (j + 1)
                 axis.plot(x, 100 * line["mean"], dash, color=colour, marker=marker, label=arm)
                 axis.vlines(x, target + 100 * line.ci_low, target + 100 * line.ci_high, color=colour, alpha=0.6)

@@ -20,8 +20,8 @@ class ForestPlot:
 
     def data(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Differences in the primary endpoint of teachers and students, see `report_rows`; empty without a student."""
-        found = rows[(rows.metric == "dice") & (rows.region == ENDPOINT) & rows["diff"].notna()]
-        return found[found.modality.isin(found[found.role == "student"].modality)]
+        gains = rows[(rows.metric == "dice") & (rows.region == ENDPOINT) & rows["diff"].notna()]
+        return gains[gains.modality.isin(gains[gains.role == "student"].modality)]
 
     def draw(self, data: pd.DataFrame, caption: str) -> Figure:
         """Draw it."""
@@ -33,9 +33,9 @@ class ForestPlot:
             axis.axvline(0, color="black", linewidth=1)
             for row in students[students.modality == modality].to_dict("records"):
                 colour = GREY if contains_zero(row) else BLUE if row["diff"] > 0 else ORANGE
-                place, low, high = arms.index(row["arm"]), 100 * row["ci_low"], 100 * row["ci_high"]
-                axis.plot([low, high], [place, place], color=colour, linewidth=1.8)
-                axis.plot(100 * row["diff"], place, "o", color=colour, mfc="white" if contains_zero(row) else colour)
+                height, low, high = arms.index(row["arm"]), 100 * row["ci_low"], 100 * row["ci_high"]
+                axis.plot([low, high], [height, height], color=colour, linewidth=1.8)
+                axis.plot(100 * row["diff"], height, "o", color=colour, mfc="white" if contains_zero(row) else colour)
             lead = data[(data.role == "teacher") & (data.modality == modality)]
             more = f" (teacher {100 * lead['diff'].iloc[0]:+.1f})" if len(lead) == 1 else ""
             axis.set_title(f"{TITLES.get(modality, modality)}{more}", fontsize=10)

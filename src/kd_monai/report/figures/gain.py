@@ -17,13 +17,13 @@ class Gain:
 
     def data(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Differences of students that have several numbers of subjects, see `report_rows`."""
-        found = rows[
+        gains = rows[
             (rows.metric == "dice") & (rows.region == ENDPOINT) & (rows.role == "student") & rows["diff"].notna()
         ]
-        together = found.modality == ALL
+        together = gains.modality == ALL
         # a line joins means over the same modalities alone
-        found = found[found.n_train.notna() & ~(together & (found.over != widest(found[together])))]
-        return found[found.groupby(["arm", "modality"]).n_train.transform("nunique") > 1]
+        gains = gains[gains.n_train.notna() & ~(together & (gains.over != widest(gains[together])))]
+        return gains[gains.groupby(["arm", "modality"]).n_train.transform("nunique") > 1]
 
     def draw(self, data: pd.DataFrame, caption: str) -> Figure:
         """Draw it."""
@@ -35,10 +35,10 @@ class Gain:
         for i, (axis, modality) in enumerate(zip(axes, modalities, strict=True)):
             axis.axhline(0, color="black", linewidth=1)
             for j, (arm, (colour, marker, dash)) in enumerate(styles.items()):
-                own = data[(data.modality == modality) & (data.arm == arm)].sort_values("n_train")
-                x, y = own.n_train + step * (j - (len(styles) - 1) / 2), 100 * own["diff"]
+                of_arm = data[(data.modality == modality) & (data.arm == arm)].sort_values("n_train")
+                x, y = of_arm.n_train + step * (j - (len(styles) - 1) / 2), 100 * of_arm["diff"]
                 axis.plot(x, y, dash, color=colour, marker=marker, markersize=5, label=arm)
-                axis.vlines(x, 100 * own.ci_low, 100 * own.ci_high, color=colour, alpha=0.6)
+                axis.vlines(x, 100 * of_arm.ci_low, 100 * of_arm.ci_high, color=colour, alpha=0.6)
             axis.set_title(TITLES.get(modality, modality), fontsize=10)
             axis.set_xticks(numbers, [f"{n:.0f}" for n in numbers])
             axis.set_xlabel("labelled training subjects", fontsize=9)
