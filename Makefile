@@ -49,7 +49,7 @@ lint: $(INSTALLED) ## ruff, mypy and the import rule
 	$(PY) -m pytest -q tests/test_imports.py
 figures: $(INSTALLED) ## draw every picture of the documents
 	$(PY) docs/figures/make_figures.py
-docs: $(INSTALLED) ## build the pages in site/; needs the extra [docs]
+docs: $(INSTALLED) ## build the pages in site/
 	$(PY) docs/reference/write_variables.py
 	$(PY) -m mkdocs build --strict
 
@@ -58,5 +58,5 @@ $(INSTALLED): setup.cfg pyproject.toml constraints.txt
 	$(PY) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	$(PY) -m pip install -q --upgrade pip
 	$(PY) -m pip install -q --no-compile -c constraints.txt $(if $(TORCH_INDEX_URL),--no-deps --index-url $(TORCH_INDEX_URL)) torch
-	$(PY) -m pip install -q --no-compile -c constraints.txt -e '.[test,fast]'
+	$(PY) -m pip install -q --no-compile -c constraints.txt -e '.[test,fast,docs]'
 	@touch $@

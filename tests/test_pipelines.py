@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from tiny import command
 
 from kd_monai.config.plan import Plan
-from kd_monai.report import report
+from kd_monai.errors import UserError
+from kd_monai.report import fixed_mask, report
 from kd_monai.training import preflight, score, workflow
 
 
@@ -44,16 +46,56 @@ def test_student_trains_its_teacher_once_and_says_how_to_use_it(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     scored: list[str] = []
-    monkeypatch.setattr(score, "score", lambda run, *_: scored.append(run.name))
+    forced: list[str] = []
+
+    def score_run(run: Path, overrides: object, force: bool) -> None:
+        scored.append(run.name)
+        forced.extend([run.name] if force else [])
+
+    monkeypatch.setattr(score, "score", score_run)
     monkeypatch.setattr(report, "short", lambda out, runs: f"the table of {[run.name for run in runs]}")
     assert command("student", [*line, f"DATA={tmp_path}", f"NOTE={tmp_path / 'note'}"]) == 0
     assert trained == order
     names = [words.split()[0] for words in order]
     assert scored == names
+    assert forced == (names[-1:] if "FORCE=1" in line else [])  # the teacher was not named
     said = capsys.readouterr().out
     assert f"the table of {names}" in said
     assert f"make predict RUN={tmp_path / names[-1]} INPUT=t1ce.nii.gz" in said
     assert (tmp_path / "note").read_text().strip() == str(tmp_path / names[-1])
+
+
+def test_the_demo_compares_with_the_best_fixed_mask(
+    tmp_path: Path, trained: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(preflight, "read_datalist", lambda plan: SimpleNamespace(test=["a case"]))
+    monkeypatch.setattr(score, "score", lambda *_: None)
+    monkeypatch.setattr(fixed_mask, "write_fixed_mask", lambda run, datalist: run.with_name("mask"))
+    monkeypatch.setattr(report, "short", lambda out, runs: f"the table of {[run.name for run in runs]}")
+    assert command("demo", [f"DATA={tmp_path}"]) == 0
+    assert "the table of ['teacher', 'baseline', 'student', 'mask']" in capsys.readouterr().out
+
+
+def test_labels_on_several_grids_have_no_fixed_mask(
+    tmp_path: Path, trained: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(run: Path, datalist: object) -> Path:
+        raise UserError("A fixed mask needs all labels on one grid.")
+
+    monkeypatch.setattr(preflight, "read_datalist", lambda plan: SimpleNamespace(test=["a case"]))
+    monkeypatch.setattr(score, "score", lambda *_: None)
+    monkeypatch.setattr(fixed_mask, "write_fixed_mask", refuse)
+    monkeypatch.setattr(report, "short", lambda out, runs: f"the table of {[run.name for run in runs]}")
+    assert command("demo", [f"DATA={tmp_path}"]) == 0
+    output = capsys.readouterr().out
+    assert "on one grid" in output
+    assert "the table of ['teacher', 'baseline', 'student']" in output
+
+
+@pytest.mark.parametrize("words", [["demo", "METHOD=baseline"], ["student", "DATA=.", "SUBJECTS=4"]])
+def test_words_that_would_change_nothing_are_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert command(words[0], words[1:]) == 2
+    assert words[-1].partition("=")[0] in capsys.readouterr().err
 
 
 def test_the_demo_of_all_subjects_has_nothing_to_compare(
@@ -61,6 +103,7 @@ def test_the_demo_of_all_subjects_has_nothing_to_compare(
 ) -> None:
     for name in ("teacher", "baseline", "student"):
         (tmp_path / name).mkdir()
+    monkeypatch.setattr(preflight, "read_datalist", lambda plan: SimpleNamespace(test=[]))
     monkeypatch.setattr(score, "score", lambda *_: None)
     assert command("demo", ["FOLD=all", f"DATA={tmp_path}"]) == 0
     assert trained == ["teacher", "baseline", "student of teacher"]

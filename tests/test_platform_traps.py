@@ -232,7 +232,7 @@ def test_what_is_saved_is_the_plain_network(bundle: Path) -> None:
 def random_transforms(bundle: Path, roi: list[int]) -> Any:
     parser = ConfigParser(configuration(bundle))
     parser["roi_size"] = roi
-    return parser.get_parsed_content("train#random_transforms")
+    return parser.get_parsed_content("train#dataset#random_transform")
 
 
 def cached_sample(*sides: int) -> dict[str, Any]:
@@ -271,9 +271,8 @@ def test_a_brain_smaller_than_the_patch_is_padded(bundle: Path) -> None:
 
 @both
 def test_regions_are_made_after_the_random_crop(bundle: Path) -> None:
-    config = configuration(bundle)
-    order = [item["_target_"] for item in config["train"]["random_transforms"]["transforms"]]
-    assert order[-1] == "kd_monai.data.LabelToRegions"
+    order = [type(part).__name__ for part in random_transforms(bundle, [8, 8, 8]).flatten().transforms]
+    assert order[-1] == "LabelToRegions"
     assert order.index("SpatialPadd") < order.index("RandCropByPosNegLabeld") < len(order) - 1
 
 

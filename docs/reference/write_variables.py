@@ -12,7 +12,8 @@ HEAD = """# Variables
 This page is generated from `src/kd_monai/config/variables.py` by `docs/reference/write_variables.py`.
 
 `make VERB NAME=value ...`, `kd-monai VERB NAME=value ...` and `python -m kd_monai VERB NAME=value ...` are the same. An
-unknown name, a name of another verb and a misspelt value are refused. Nothing is read from the environment.
+unknown name, a name of another verb and a misspelt value are refused. None of these variables is read from the
+environment. What other programs read there counts as usual: `MLFLOW_TRACKING_URI`, `OMP_NUM_THREADS`, `CUDA_VISIBLE_DEVICES`.
 """
 
 
@@ -31,7 +32,7 @@ def variables_page() -> str:
             *verbs,
             "\n## All variables\n\n| name | default | example | meaning | verbs |\n|---|---|---|---|---|",
             *rows,
-            f"\n{_names(OF_MAKE)} are read by the Makefile alone: they choose the environment.\n",
+            f"\n{_names(OF_MAKE)} are of the Makefile alone: they choose the environment.\n",
         ]
     )
 

@@ -10,11 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kd_monai.config.errors import run_command
 from kd_monai.config.variables import Command, command_line, help_text, read_command
 from kd_monai.errors import UserError
+
+if TYPE_CHECKING:
+    from kd_monai.config.plan import Plans
 
 # Each verb imports what it needs: `help` runs before anything is installed, and a prediction needs no MLflow.
 
@@ -45,6 +48,9 @@ def _tell(text: str) -> None:
 def _with_data(command: Command) -> Command:
     """The command with its DATA; without one that is the phantom, which is written if it is not there."""
     if command["DATA"] is not None:
+        for name in ("SUBJECTS", "SPACING_MM", "PHANTOM"):
+            if name in command.typed:
+                raise UserError(f"{name} says how a phantom is made, and DATA names other data. Leave one of them out.")
         return command
     folder = _phantom(command)
     typed, values = {**command.typed, "DATA": str(folder)}, {**command.values, "DATA": folder}
@@ -68,17 +74,20 @@ def _evaluation(command: Command) -> dict[str, Any]:
     return {name: str(value) for name, value in chosen.items() if value is not None}
 
 
-def _trained(command: Command, runs: Sequence[Path], *, scored: Sequence[Path]) -> None:
-    """What follows a training: scores, the note of the run, one table."""
+def _trained(command: Command, runs: Sequence[Path], *, scored: Sequence[Path], beside: Sequence[Path] = ()) -> None:
+    """What follows a training: scores, the note of the run, one table with what stands beside it.
+
+    FORCE scores `runs` again, which the command named, and no teacher that was there.
+    """
     from kd_monai.atomic import write_bytes
     from kd_monai.report.report import short
     from kd_monai.training.score import score
 
     for run in scored:
-        score(run, _evaluation(command), command["FORCE"])
+        score(run, _evaluation(command), command["FORCE"] and run in runs)
     if command["NOTE"]:
         write_bytes(command["NOTE"], f"{runs[-1]}\n".encode())
-    _tell(short(scored[-1].parent, scored))
+    _tell(short(scored[-1].parent, [*scored, *beside]))
 
 
 def _teacher(command: Command) -> None:
@@ -110,10 +119,11 @@ def _student(command: Command) -> None:
     teachers = train_teachers(plans) if plans.teaches else []
     student = train_student(plans, teachers)
     _trained(command, [student], scored=[*(teachers[:1] if plans.teacher else []), student])
-    _tell(_predict_line(student, command["MODALITY"]))
+    _tell(_predict_line(student, plans))
 
 
-def _predict_line(run_folder: Path, modality: str) -> str:
+def _predict_line(run_folder: Path, plans: Plans) -> str:
+    modality = plans.student.config["modality"]
     image = "FOLDER" if "-" in modality else f"{modality}.nii.gz"
     return f"Segment with it: make predict RUN={shlex.quote(str(run_folder))} INPUT={image}"
 
@@ -124,6 +134,8 @@ def _demo(command: Command) -> None:
     from kd_monai.training.workflow import train_student, train_teachers
 
     began = time.monotonic()
+    if command["METHOD"] == "baseline":
+        raise UserError("demo trains a student beside a baseline; METHOD=baseline is none. Choose another METHOD.")
     command = _with_data(command)
     plans, baseline = read_plans(command, "student"), read_plans(command, "baseline")
     preflight(plans)
@@ -137,11 +149,24 @@ def _demo(command: Command) -> None:
         _tell(f"{number}/3 {name}, after {(time.monotonic() - began) / 60:.1f} minutes")
         runs[name] = step()
     folders = [runs[name][0] for name, _ in steps]
-    _trained(command, folders, scored=folders)
-    _tell(_predict_line(folders[-1], command["MODALITY"]))
+    _trained(command, folders, scored=folders, beside=_fixed_mask(folders[-1], plans))
+    _tell(_predict_line(folders[-1], plans))
     _tell(
         f"{(time.monotonic() - began) / 60:.1f} minutes. The runs: make mlflow OUT={shlex.quote(str(command['OUT']))}"
     )
+
+
+def _fixed_mask(student: Path, plans: Plans) -> list[Path]:
+    """The best fixed mask of the fold, which a network must beat; none without test fold or one grid."""
+    from kd_monai.report.fixed_mask import write_fixed_mask
+    from kd_monai.training.preflight import read_datalist
+
+    datalist = read_datalist(plans.student)
+    try:
+        return [write_fixed_mask(student, datalist)] if datalist.test else []
+    except UserError as problem:
+        _tell(str(problem))
+        return []
 
 
 def _study(command: Command) -> int:

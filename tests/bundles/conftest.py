@@ -28,7 +28,7 @@ def make_bundle(tmp_path: Path) -> Callable[..., Path]:
         shutil.copytree(SHARED / "scripts", bundle / "scripts")
         shutil.copyfile(template / "configs" / "metadata.json", bundle / "configs" / "metadata.json")
         path = bundle / "configs" / "inference.yaml"
-        config = {"imports": ["$import numpy as np"], **ConfigParser.load_config_files(inference_files(template))}
+        config = ConfigParser.load_config_files(inference_files(template))
         if image is not None:
             definition, weights = thresholds(image, len(config["modalities"]))
             settings = {"network_def": definition, "spacing_mm": None, **settings}

@@ -160,11 +160,41 @@ def test_a_setting_of_the_distillation_changes_neither_teacher_nor_baseline() ->
         ("SET=learning_rat=1", "'learning_rat'.*did you mean learning_rate"),
         ("SET=terms#latent_k#weight=1", "latent_k"),
         ("SET=roi_size=[32, 32", "roi_size must be YAML"),
+        ("SET=train#samplr=1", "'train#samplr'"),
+        ("SET=taps#bottlenek=down_3", "'taps#bottlenek'.*did you mean taps#bottleneck"),
+        ("SET=modality=flair", "MODALITY"),
     ],
 )
 def test_a_wrong_name_is_refused(word: str, said: str) -> None:
     with pytest.raises(UserError, match=said):
         plans(word)
+
+
+def test_a_component_takes_a_new_argument() -> None:
+    assert plans("SET=optimizer#weight_decay=0.1").student.config["optimizer"]["weight_decay"] == 0.1
+
+
+def test_a_file_may_name_the_sequence_and_the_command_line_goes_before_it(write: Write) -> None:
+    mine = f"METHOD={write('mine', modality='flair')}"
+    assert plans(mine).student.config["modality"] == "flair"
+    assert plans(mine, "MODALITY=t2").student.config["modality"] == "t2"
+
+
+@pytest.mark.parametrize("section", [{"train": {"dataloadr": {"num_workers": 1}}}, {"train#dataloadr": 1}])
+def test_a_misspelt_part_of_a_section_is_refused(write: Write, section: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match=r"nothing reads the id 'train#dataloadr'.*did you mean dataloader"):
+        plans(f"RECIPE={write('mine', **section)}")
+
+
+def test_a_new_part_of_a_section_that_something_reads_is_taken(write: Write) -> None:
+    mine = write("mine", train={"inferer#device": "@train#where", "where": "cpu"})
+    assert plans(f"RECIPE={mine}").student.config["train"]["where"] == "cpu"
+
+
+def test_each_process_of_a_training_has_its_own_gpu() -> None:
+    assert plans("GPUS=2", "DEVICE=cpu").student.config["device"] == "cpu"
+    with pytest.raises(UserError, match=r"GPUS=2.*DEVICE=cuda:0"):
+        plans("GPUS=2", "DEVICE=cuda:0")
 
 
 def test_settings_of_a_teacher_that_is_trained_already_are_refused() -> None:

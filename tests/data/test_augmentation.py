@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 import torch
 from monai import transforms as mt
+from monai.bundle import ConfigParser
+from monai.bundle.utils import merge_kv
 from monai.data import MetaTensor
 from monai.transforms import Compose, ConvertToMultiChannelBasedOnBratsClasses
 from shipped import shipped
 from torch.utils.data import Dataset
 
+from kd_monai.config.overlays import STUDENT, train_files
 from kd_monai.data import LabelToRegions, SeededDataset
 from kd_monai.data.augmentation import Braind
 from kd_monai.errors import UserError
@@ -104,6 +107,22 @@ def test_a_transform_that_spoils_the_label_is_named(name: str, keys: Any, option
         augmented(name, keys, options, False)
 
 
+def test_a_label_that_is_no_number_makes_no_regions() -> None:
+    label = torch.tensor([[[[0.0, float("nan"), 2.0]]]])
+    with pytest.raises(UserError, match="whole numbers"):
+        LabelToRegions()({"label": label})
+
+
+def test_what_a_recipe_appends_comes_before_the_regions() -> None:
+    parser = ConfigParser(ConfigParser.load_config_files(train_files(STUDENT)))
+    affine = {"_target_": "RandAffined", "keys": BOTH, "prob": 1.0, "rotate_range": 0.5, **MODES}
+    merge_kv(parser, "+train#random_transforms#transforms", [affine])
+    parser["roi_size"] = [16, 16, 16]
+    transforms = parser.get_parsed_content("train#dataset#random_transform").flatten().transforms
+    names = [type(part).__name__ for part in transforms]
+    assert names[-2:] == ["RandAffined", "LabelToRegions"]
+
+
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int64, torch.float16, torch.float32, torch.float64])
 def test_regions_are_monais_whatever_the_labels_type(dtype: torch.dtype) -> None:
     label = torch.tensor([[[[0, 1, 2, 4]]]], dtype=torch.uint8)
@@ -114,7 +133,7 @@ def test_regions_are_monais_whatever_the_labels_type(dtype: torch.dtype) -> None
 
 
 def test_the_shipped_transforms_give_a_patch_and_its_regions() -> None:
-    sample = SeededDataset(OneSubject(), shipped("train#random_transforms", roi_size=[16, 24, 16]))[0]
+    sample = SeededDataset(OneSubject(), shipped("train#dataset#random_transform", roi_size=[16, 24, 16]))[0]
     sample = sample[0] if isinstance(sample, list) else sample
     assert sample["image"].shape == (4, 16, 24, 16)
     assert sample["label"].shape == (3, 16, 24, 16)
@@ -127,7 +146,7 @@ def test_the_stream_of_random_numbers_does_not_depend_on_the_number_of_sequences
     one.sample["image"] = one.sample["image"][1:2]
     images = []
     for subjects in (four, one):
-        sample = SeededDataset(subjects, shipped("train#random_transforms", roi_size=[16, 16, 16]))[0]
+        sample = SeededDataset(subjects, shipped("train#dataset#random_transform", roi_size=[16, 16, 16]))[0]
         images.append((sample[0] if isinstance(sample, list) else sample)["image"])
     assert torch.equal(images[0][1:2], images[1])
 

@@ -7,6 +7,7 @@ import logging
 import os
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 import torch
 from monai.data import CacheDataset, DataLoader, MetaTensor, PersistentDataset
 from monai.transforms import (
+    CastToTyped,
     Compose,
     CropForegroundd,
     EnsureChannelFirstd,
@@ -23,6 +25,8 @@ from monai.transforms import (
     LoadImaged,
     NormalizeIntensityd,
     Orientationd,
+    RandCoarseDropoutd,
+    RandCoarseShuffled,
     RandScaleIntensityd,
 )
 from scripts import LowPassd
@@ -30,12 +34,14 @@ from scripts.preprocessing import low_pass
 from shipped import cached_transforms, shipped
 from small_cases import AFFINE, save, volumes, write_brats, write_case, write_msd
 
-from kd_monai.data import Datalist, SeededDataset, cache_dataset, items, reader, region_transforms
+from kd_monai.data import Datalist, LabelToRegions, SeededDataset, cache_dataset, items, reader
 from kd_monai.data.entries import Entry
 from kd_monai.data.loading import described, sample_bytes
 from kd_monai.errors import UserError
 
 FOUR = ("t1", "t1ce", "t2", "flair")
+FLOAT_REGIONS = [CastToTyped("image", dtype=torch.float32), LabelToRegions()]
+"""What validation does to a cached sample."""
 
 
 @pytest.fixture
@@ -114,7 +120,7 @@ def test_another_spacing_is_resampled_and_labels_stay_exclusive(tmp_path: Path, 
 def test_a_prediction_returns_to_the_native_grid(tmp_path: Path, spacing_mm: float | None) -> None:
     files = write_case(tmp_path, "A")
     transform = cached_transforms(spacing_mm=spacing_mm)
-    sample = Compose(region_transforms())(transform(items([entry_of(files)], FOUR)[0]))
+    sample = Compose(FLOAT_REGIONS)(transform(items([entry_of(files)], FOUR)[0]))
     invert = Invertd("pred", transform, "image", nearest_interp=False)
     native = invert({"image": sample["image"], "pred": sample["label"].clone()})["pred"]
     written = nib.load(files["label"])
@@ -221,12 +227,22 @@ def test_a_cached_sample_is_what_the_transforms_give(
             assert not isinstance(dataset[number]["image"], MetaTensor)
 
 
+IN_PLACE = [
+    RandCoarseDropoutd("image", holes=2, spatial_size=3, fill_value=0, prob=1),
+    RandCoarseShuffled(["image", "label"], holes=2, spatial_size=3, prob=1),
+    NormalizeIntensityd("image", channel_wise=True),
+]
+"""Stock transforms that write into what they get."""
+
+
 @pytest.mark.parametrize("cache", ["memory", "disk"])
 def test_what_follows_does_not_change_the_cache(datalist: Datalist, tmp_path: Path, cache: str) -> None:
     dataset = cache_dataset(datalist.train, FOUR, cached_transforms(), cache, tmp_path / "cache")
     before = copy.deepcopy(dataset[0])
-    SeededDataset(dataset, shipped("train#random_transforms", roi_size=[8, 8, 8]))[0]
-    SeededDataset(dataset, [*region_transforms(), RandScaleIntensityd("image", factors=0.5, prob=1)])[0]
+    SeededDataset(dataset, shipped("train#dataset#random_transform", roi_size=[8, 8, 8]))[0]
+    for transform in IN_PLACE:
+        SeededDataset(dataset, [transform])[0]
+    SeededDataset(dataset, [*FLOAT_REGIONS, RandScaleIntensityd("image", factors=0.5, prob=1)])[0]
     assert same(dataset[0], before)
 
 
@@ -305,6 +321,26 @@ def test_a_changed_source_is_cached_anew(datalist: Datalist, tmp_path: Path) -> 
     assert not torch.equal(before["image"], after["image"])
 
 
+def test_one_file_of_two_subjects_is_two_samples_on_disk(tmp_path: Path) -> None:
+    files = write_case(tmp_path, "A")
+    for name in ("A", "B"):
+        (sample,) = cache_dataset([entry_of(files, name)], FOUR, cached_transforms(), "disk", tmp_path / "cache")
+        assert sample["subject"] == name
+
+
+@pytest.mark.parametrize("select", [lambda image: image > 0, partial(max, key=lambda image: image)])
+def test_a_disk_cache_refuses_what_it_cannot_tell_from_others(datalist: Datalist, tmp_path: Path, select: Any) -> None:
+    transform = Compose([CropForegroundd("image", "image", select_fn=select)])
+    with pytest.raises(UserError, match=r"lambda.*CACHE=memory"):
+        cache_dataset(datalist.train, FOUR, transform, "disk", tmp_path / "cache")
+
+
+def test_arguments_of_transforms_tell_disk_caches_apart() -> None:
+    one, other, arrays = partial(max, 1), partial(max, 2), [np.zeros(2000), np.append(np.zeros(1999), 1)]
+    assert described(one) != described(other)
+    assert described(arrays[0]) != described(arrays[1])
+
+
 def test_runs_that_start_at_once_build_a_disk_cache_once(
     datalist: Datalist, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -351,7 +387,7 @@ def test_validation_samples_pass_a_loader(datalist: Datalist, caplog: pytest.Log
     with caplog.at_level(logging.INFO):
         dataset = cache_dataset(datalist.val, FOUR, cached_transforms())
     assert "MiB each" in caplog.text
-    (batch, *_) = DataLoader(SeededDataset(dataset, region_transforms()), batch_size=1)
+    (batch, *_) = DataLoader(SeededDataset(dataset, FLOAT_REGIONS), batch_size=1)
     assert batch["image"].shape == (1, 4, 7, 9, 7)
     assert batch["label"].shape == (1, 3, 7, 9, 7)
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
+from monai.data import MetaTensor
+from shipped import cached_transforms
 
+from kd_monai.data import BiasFieldCorrectiond
 from kd_monai.data.n4 import n4_correct
 
 
@@ -18,6 +22,7 @@ def head() -> tuple[np.ndarray, np.ndarray]:
     return clean, (clean * np.exp(0.4 * x + 0.3 * y * z)).astype(np.float32)
 
 
+@pytest.mark.slow
 def test_the_field_is_divided_out(head: tuple[np.ndarray, np.ndarray]) -> None:
     clean, biased = head
     inside = clean > 0
@@ -25,6 +30,29 @@ def test_the_field_is_divided_out(head: tuple[np.ndarray, np.ndarray]) -> None:
     before, after = (np.log(volume[inside] / clean[inside]).std() for volume in (biased, corrected))
     assert after < 0.2 * before
     assert not corrected[~inside].any()
+
+
+def test_each_channel_has_a_field_of_its_own(
+    head: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[float, ...]] = []
+
+    def half(volume: np.ndarray, spacing_mm: tuple[float, ...]) -> np.ndarray:
+        seen.append(spacing_mm)
+        return volume / 2
+
+    monkeypatch.setattr("kd_monai.data.n4.n4_correct", half)
+    image = MetaTensor(torch.from_numpy(np.stack(head)), affine=torch.diag(torch.tensor([2.0, 2.0, 3.0, 1.0])))
+    corrected = BiasFieldCorrectiond("image")({"image": image})["image"]
+    assert seen == [(2.0, 2.0, 3.0)] * 2
+    assert torch.equal(corrected.as_tensor(), image.as_tensor() / 2)
+    assert torch.equal(corrected.affine, image.affine)
+
+
+@pytest.mark.parametrize("n4", [False, True])
+def test_the_configuration_switches_it_on(n4: bool) -> None:
+    names = [type(part).__name__ for part in cached_transforms(n4=n4).flatten().transforms]
+    assert ("BiasFieldCorrectiond" in names) == n4
 
 
 def test_an_empty_volume_is_refused() -> None:

@@ -12,8 +12,9 @@ from small_run import datalist
 
 from kd_monai.config.variables import Command, command_line, read_command
 from kd_monai.errors import UserError
+from kd_monai.grid.files import JobFiles
 from kd_monai.grid.jobs import Job, Kinds, make_jobs, read_kinds
-from kd_monai.grid.workflow import study_precision
+from kd_monai.grid.workflow import study_precision, write_study
 
 
 @cache
@@ -242,6 +243,9 @@ def test_precision_is_resolved_once_a_study_and_told_to_every_job(tmp_path: Path
     (tmp_path / "study.json").write_text('{"precision": "of the first launch"}')
     assert study_precision(auto, tmp_path) == "of the first launch"
     assert study_precision(fixed, tmp_path) == ""
+    assert study_precision(kinds("TEACHER_SET=precision=fp32"), tmp_path) == "of the first launch"  # of its students
+    write_study(study(), [], JobFiles(tmp_path), "")
+    assert study_precision(auto, tmp_path) == "of the first launch"  # also after a launch with a fixed one
 
 
 def test_job_ids_are_file_names(tmp_path: Path) -> None:

@@ -12,11 +12,11 @@ import pytest
 import torch
 from monai.data import DataLoader, Dataset
 from monai.engines import SupervisedEvaluator
-from monai.transforms import Compose, Invertd, Lambdad
+from monai.transforms import CastToTyped, Compose, Invertd, Lambdad
 from shipped import cached_transforms
 from torch import nn
 
-from kd_monai.data import items, region_transforms
+from kd_monai.data import items
 from kd_monai.handlers import CaseScoresHandler, ThresholdHandler
 from kd_monai.metrics import MORE_COLUMNS, ThresholdChoice
 from kd_monai.networks.inferers import AutocastSlidingWindowInferer
@@ -127,7 +127,9 @@ def test_through_crop_orientation_and_resampling_the_map_lands_on_its_own_grid(s
     (item,) = items([case], ["t1ce"], with_label=False)
     rows: list[dict[str, Any]] = []
     loader = DataLoader(
-        Dataset([item], Compose([preprocessing, *region_transforms(with_label=False)])), batch_size=1, num_workers=0
+        Dataset([item], Compose([preprocessing, CastToTyped("image", dtype=torch.float32)])),
+        batch_size=1,
+        num_workers=0,
     )
     SupervisedEvaluator(
         device=torch.device("cpu"),

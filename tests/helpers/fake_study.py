@@ -23,13 +23,14 @@ def command_line(verb: str, variables: Mapping[str, str]) -> list[str]:
 
 def fake_study(variables: Mapping[str, str], folds: tuple[int, ...] = (0, 1)) -> int:
     """`workflow.study` without data and trainings."""
-    real = workflow.command_line, workflow.read_data
+    real = workflow.command_line, workflow.check, workflow.read_data
     workflow.command_line = command_line
+    workflow.check = lambda job: None
     workflow.read_data = lambda command, kinds: (datalist(), list(command["FOLD"] or folds))
     try:
         return workflow.study(read_command(table.command_line("study", variables)))
     finally:
-        workflow.command_line, workflow.read_data = real
+        workflow.command_line, workflow.check, workflow.read_data = real
 
 
 if __name__ == "__main__":

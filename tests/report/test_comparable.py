@@ -51,6 +51,7 @@ def write(
         "role": role, "method": "kdnet" if role == "student" else "baseline", "modality": modality, "fold": fold,
         "seed": 0, "data_digest": "d", "split_digest": "s", "labels": "brats2018", "recipe": "quick",
         "run_key": key or folder.name, "teacher_key": taught_by, "n_subjects": changes.get("n_subjects"),
+        **{fact: changes.pop(fact, 1) for fact in ("computes", "processes")},
     }  # fmt: skip
     (folder / "run.json").write_text(json.dumps(record))
     if role != "fixed_mask":
@@ -97,6 +98,8 @@ def test_teacher_baseline_and_student_of_one_setting_share_a_table(tmp_path: Pat
         ({"width": 4}, ("width=8", "width=4")),
         ({"roi_size": [32, 32, 32]}, ("roi_size=[64, 64, 64]", "roi_size=[32, 32, 32]")),
         ({"network_def#act": "relu"}, ("network_def#act=['LeakyReLU'", "network_def#act=relu")),
+        ({"processes": 2}, ("processes=1", "processes=2")),
+        ({"computes": 2}, ("computes=1", "computes=2")),
     ],
 )
 def test_each_setting_has_its_table_its_baseline_and_a_line_that_says_what_differs(

@@ -229,7 +229,7 @@ def test_a_subject_in_two_folds_is_refused(tmp_path: Path, write: Write) -> None
 
 def test_two_runs_of_one_fold_and_seed_are_refused_by_name_and_can_be_chosen_from(tmp_path: Path, write: Write) -> None:
     first, second = write("student", dice=0.5), write("student", dice=0.7)
-    with pytest.raises(ValueError, match="RUNS") as caught:
+    with pytest.raises(ValueError, match="one run per fold and seed") as caught:
         short(tmp_path)
     assert str(first) in str(caught.value)
     assert str(second) in str(caught.value)

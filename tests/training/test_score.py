@@ -10,6 +10,8 @@ import pytest
 
 from kd_monai.__main__ import _predict_line
 from kd_monai.config.overlays import STUDENT, TEACHER
+from kd_monai.config.plan import read_plans
+from kd_monai.config.variables import read_command
 from kd_monai.errors import UserError
 from kd_monai.metrics import METRICS, case_row, cases_frame, write_cases
 from kd_monai.task import REGIONS
@@ -77,5 +79,6 @@ def test_an_unfinished_run_is_not_scored(tmp_path: Path, evaluated: list[Any], s
 
 
 def test_the_line_to_predict_with_can_be_typed_as_it_stands() -> None:
-    assert _predict_line(Path("/a b/run"), "t1ce").endswith("RUN='/a b/run' INPUT=t1ce.nii.gz")
-    assert _predict_line(Path("/run"), "t1-t2").endswith("RUN=/run INPUT=FOLDER")
+    one, two = (read_plans(read_command(["student", f"MODALITY={names}"]), "student") for names in ("t1ce", "t1-t2"))
+    assert _predict_line(Path("/a b/run"), one).endswith("RUN='/a b/run' INPUT=t1ce.nii.gz")
+    assert _predict_line(Path("/run"), two).endswith("RUN=/run INPUT=FOLDER")

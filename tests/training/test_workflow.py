@@ -5,6 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -204,6 +208,40 @@ def test_inner_teachers_of_a_named_one_are_trained_as_it_was(launches: Launches,
     assert workflow.train_teachers(made)[0] == mine
     assert launches.values("inner_fold") == ["0/2", "1/2"]
     assert launches.values("width") == [3, 3]
+
+
+def test_inner_teachers_have_as_many_processes_as_the_first(launches: Launches, tmp_path: Path) -> None:
+    """Its configuration starts them, whatever this command's GPUS."""
+    mine = teacher_run(tmp_path / "mine", width=3)
+    record = json.loads((mine / "run.json").read_text())
+    (mine / "run.json").write_text(json.dumps({**record, "processes": 2}))
+    workflow.train_teachers(plans("TEACHERS=crossfit", f"TEACHER={mine}", "SET=inner_folds=2"))
+    assert [plan.processes for plan in launches.plans] == [2, 2]
+
+
+def test_an_interruption_ends_torchrun_first(tmp_path: Path) -> None:
+    """Its workers have sessions of their own, which a terminal's Ctrl-C does not reach."""
+    ended = tmp_path / "ended"
+    script = (
+        "import signal, sys, time\n"
+        f"signal.signal(signal.SIGTERM, lambda *_: (open({str(ended)!r}, 'w'), sys.exit(1)))\n"
+        "time.sleep(60)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script])
+    time.sleep(1)
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.2)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            workflow._wait(process)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert ended.exists()
+    assert process.poll() == 1
 
 
 def test_a_baseline_is_trained_without_a_teacher(launches: Launches) -> None:

@@ -10,6 +10,7 @@ import torch
 from monai.data import MetaTensor
 from monai.transforms import MapTransform
 from torch import Tensor
+from torch.nn.functional import hardshrink
 
 ROUNDING = 1e-4
 """Share of a channel's largest absolute value below which a resampled voxel counts as 0: the weight that interpolation
@@ -128,6 +129,9 @@ class WithoutRoundingd(MapTransform):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         item = dict(data)
         for key in self.key_iterator(item):
-            absolute = item[key].as_tensor().abs()
-            item[key] = item[key] * (absolute > ROUNDING * absolute.amax((1, 2, 3), keepdim=True))
+            image: MetaTensor = item[key]
+            limits = [ROUNDING * max(map(abs, map(float, channel.aminmax()))) for channel in image.as_tensor()]
+            pairs = zip(image.as_tensor(), limits, strict=True)
+            cleared = torch.stack([hardshrink(channel, limit) for channel, limit in pairs])
+            item[key] = MetaTensor(cleared, meta=image.meta, applied_operations=image.applied_operations)
         return item

@@ -98,12 +98,12 @@ def stacked(files: Sequence[Path]) -> dict[str, Any]:
     parser = ConfigParser(config={})
     for file in files:
         content = _content(file)
-        known = set(parser.get() or {})
+        known = sorted(parser.get() or {})
+        strangers = [name for key, value in content.items() for name in _strangers(parser, key, value)]
         for key, value in content.items():
             _merge(parser, key, value, file)
         if known and not file.is_relative_to(BUNDLES):  # shipped files are tested
-            strangers = [key for key in content if _root(key) not in known]
-            _check_read(strangers, parser.get(), sorted(known), file)
+            _check_read(strangers, parser.get(), known, file)
     return dict(parser.get())
 
 
@@ -119,8 +119,19 @@ def _content(file: Path) -> dict[str, Any]:
     return content
 
 
-def _root(key: str) -> str:
-    return re.split("#|::", key.lstrip("+"), maxsplit=1)[0]
+def _strangers(parser: ConfigParser, key: str, value: Any) -> list[str]:
+    """Ids, with #, that a file adds at the top or to a section; a component takes any argument."""
+    name = key.lstrip("+").replace("::", "#")
+    if name.partition("#")[0] in REPLACED:
+        return []
+    if name in parser:
+        present = parser[name]
+        sections = isinstance(value, Mapping) and isinstance(present, Mapping) and "_target_" not in {*value, *present}
+        return (
+            [new for inner in value for new in _strangers(parser, f"{name}#{inner}", value[inner])] if sections else []
+        )
+    above = name.rpartition("#")[0]
+    return [] if above in parser and "_target_" in (parser[above] or {}) else [name]
 
 
 def _merge(parser: ConfigParser, key: str, value: Any, file: Path) -> None:
@@ -141,6 +152,10 @@ def _merge(parser: ConfigParser, key: str, value: Any, file: Path) -> None:
 def _check_read(strangers: Sequence[str], config: Mapping[str, Any], known: Sequence[str], file: Path) -> None:
     """A new id is one that something refers to; any other is a misspelt one, which would change nothing."""
     text = yaml.safe_dump(dict(config), default_flow_style=False) if strangers else ""
-    for key in strangers:
-        if not re.search(rf"[@%]{re.escape(_root(key))}\b", text):
-            raise UserError(f"{file}: nothing reads the id {key!r}{nearest(_root(key), known)} Correct or remove it.")
+    for name in strangers:
+        reference = "(?:#|::)".join(map(re.escape, name.split("#")))
+        if not re.search(rf"[@%]{reference}\b", text):
+            above, _, last = name.rpartition("#")
+            siblings = list(ConfigParser(dict(config))[above]) if above else known
+            hint = nearest(last, [sibling for sibling in siblings if sibling != last])
+            raise UserError(f"{file}: nothing reads the id {name!r}{hint} Correct or remove it.")

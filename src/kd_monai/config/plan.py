@@ -30,7 +30,7 @@ class Plan:
     Attributes:
         role: teacher, baseline or student.
         bundle: the folder of its bundle.
-        files: ``train.yaml`` and the overlays behind it, in order.
+        files: ``preprocessing.yaml``, ``train.yaml`` and the overlays behind them, in order.
         overrides: configuration id -> value, over the files.
         config: what they come to, references unresolved. Do not change it; `parser` gives a copy.
         processes: that train it together, one for each GPU.
@@ -64,9 +64,11 @@ class Plan:
         return ConfigParser(copy.deepcopy(dict(self.config)))
 
     def knows(self, target: str) -> bool:
-        """Whether an id stands in the configuration, or the component that a new key may be added to."""
+        """Whether an id stands in the configuration, or is a new argument of one of its components."""
         name = target.replace("::", "#").lstrip("+")
-        return (name.rpartition("#")[0] or name) in ConfigParser(dict(self.config))
+        parser = ConfigParser(dict(self.config))
+        above = parser[name.rpartition("#")[0]] if "#" in name and name.rpartition("#")[0] in parser else None
+        return name in parser or (isinstance(above, Mapping) and "_target_" in above)
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,8 @@ def read_plans(command: Command, role: str) -> Plans:
     if role == "baseline":  # beside a student, whose settings are none of its own
         taught = values.get("METHOD") or "kdnet"
         known.append(_base(STUDENT, "student", command, values["NETWORK"], "kdnet" if taught == "baseline" else taught))
+    if "modality" in settings:  # it would reach teacher and student alike
+        raise UserError("SET does not take modality. Use MODALITY for the student, TEACHER_MODALITIES for the teacher.")
     _check_ids("SET", settings, known)
     _check_ids("TEACHER_SET", for_teacher, [teacher])
     student = student.changed({**_fitting(student, {**overrides, **settings}), **_typed(command, "MODALITY")})
@@ -145,6 +149,9 @@ def read_plans(command: Command, role: str) -> Plans:
 def _base(bundle: Path, role: str, command: Command, network: str | None, method: str = "") -> Plan:
     """Files of a role. A file of the user's names its runs, or they would be filed under the bundle's own name."""
     processes = command.values.get("GPUS") or 1
+    device = command.values.get("DEVICE") or "cpu"
+    if processes > 1 and device != "cpu":
+        raise UserError(f"GPUS={processes} gives each process its GPU; DEVICE={device} does not. Leave DEVICE out.")
     recipe = overlay(bundle, "recipe", command["RECIPE"])
     files = [*train_files(bundle), recipe]
     files += [overlay(bundle, "network", network)] if network else []
@@ -155,7 +162,7 @@ def _base(bundle: Path, role: str, command: Command, network: str | None, method
 
 
 def _typed(command: Command, name: str) -> dict[str, str]:
-    return {"modality": command[name]} if command.values.get(name) else {}
+    return {"modality": command[name]} if name in command.typed else {}
 
 
 def _settings(command: Command, name: str) -> dict[str, Any]:
@@ -194,8 +201,8 @@ def _check_ids(variable: str, settings: Mapping[str, Any], plans: Sequence[Plan]
         if not any(plan.knows(target) for plan in plans):
             ids = sorted({name for plan in plans for name in _ids(plan.config)})
             raise UserError(
-                f"{variable} takes ids of the configuration; {target!r} is none{nearest(target, ids)} See the bundle's "
-                f"{plans[-1].files[0]}."
+                f"{variable} takes ids of the configuration; {target!r} is none{nearest(target, ids)} See "
+                f"{SHARED / 'train.yaml'}."
             )
 
 

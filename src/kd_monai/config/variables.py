@@ -164,9 +164,11 @@ _STUDENTS = ("demo", "student")
 _KNOW_TEACHER = ("demo", "teacher", "student", "study")
 # fmt: off
 TABLE = (
-    Variable("DATA", (*TRAINED, "evaluate", "bench"),
+    Variable("DATA", (*TRAINED, "bench"),
              "folder of subjects, or a datalist JSON; without it the phantom",
              "", "../shared/brats/2mm", _path, "dataset_dir"),
+    Variable("DATA", ("evaluate",),
+             "where the data of the runs lie now, if they were moved", "", "../shared/brats/2mm", _path),
     Variable("LABELS", TRAINED,
              "what label values mean; auto: it follows from the layout",
              "auto", "brats2018", _choice("auto", *LABEL_CONVENTIONS), "labels"),
@@ -257,8 +259,11 @@ TABLE = (
 # fmt: on
 """A variable of several meanings stands once for each; a verb takes at most one of a name."""
 
-OF_MAKE = ("PYTHON", "VENV", "TORCH_INDEX_URL", "TEST_JOBS")
-"""What the Makefile itself reads; the verbs pass over it."""
+OF_MAKE = (
+    "PYTHON", "VENV", "TORCH_INDEX_URL", "TEST_JOBS",
+    "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "THP_MEM_ALLOC_ENABLE", "GLIBC_TUNABLES", "MLFLOW_DISABLE_TELEMETRY",
+)  # fmt: skip
+"""What the Makefile itself reads or exports; the verbs pass over it."""
 
 
 def of_verb(verb: str) -> dict[str, Variable]:
@@ -293,7 +298,7 @@ def read_command(arguments: Sequence[str]) -> Command:
         UserError: an unknown verb or name, a name of another verb, a name twice, or a value that its variable does not
             take. It names the nearest known one.
     """
-    verb, *words = arguments or ["help"]
+    verb, *words = arguments
     if verb not in VERBS:
         raise UserError(f"A command is VERB NAME=value ...; {verb!r} is no verb{nearest(verb, list(VERBS))} {_SEE}")
     variables = of_verb(verb)

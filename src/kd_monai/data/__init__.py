@@ -3,7 +3,7 @@
 It knows files, voxels and random numbers; it never knows networks, losses or runs.
 """
 
-from kd_monai.data.augmentation import Braind, EpochSampler, LabelToRegions, SeededDataset, region_transforms
+from kd_monai.data.augmentation import Braind, EpochSampler, LabelToRegions, SeededDataset
 from kd_monai.data.datalist import Datalist
 from kd_monai.data.loading import LABELLED, WithUnlabelled, cache_dataset, items
 from kd_monai.data.n4 import BiasFieldCorrectiond
@@ -24,5 +24,4 @@ __all__ = [
     "WithUnlabelled",
     "cache_dataset",
     "items",
-    "region_transforms",
 ]

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from monai.data import MetaTensor, get_track_meta, set_track_meta
-from monai.transforms import CastToTyped, Compose, MapTransform, Orientation, Orientationd, Spacing, Spacingd, Transform
+from monai.transforms import Compose, MapTransform, Orientation, Orientationd, Spacing, Spacingd, Transform
 from torch import Tensor
 from torch.utils.data import Dataset
 from torch.utils.data.distributed import DistributedSampler
@@ -40,7 +40,7 @@ def check_label(label: Tensor, image: Tensor | None = None) -> None:
             f"label and image have one shape: got {tuple(label.shape[1:])} and {tuple(image.shape[1:])}. "
             "Name both in its `keys`"
         )
-    if label.is_floating_point() and bool(((label - label.round()).abs() > 1e-3).any()):
+    if label.is_floating_point() and not bool(((label - label.round()).abs() <= 1e-3).all()):  # nor NaN
         raise LabelError(
             "labels are whole numbers, and these were mixed or blurred. Leave the label out of its `keys`, or "
             "interpolate it with `mode: [bilinear, nearest]`"
@@ -60,13 +60,13 @@ class LabelToRegions(Transform):
         label = data["label"]
         voxels = label.as_tensor() if isinstance(label, MetaTensor) else torch.as_tensor(label)
         check_label(voxels, data.get("image"))
-        whole = voxels[0].round().to(torch.uint8) if voxels.is_floating_point() else voxels[0]
-        masks = torch.zeros((len(REGIONS), *whole.shape), dtype=torch.float32, device=whole.device)
+        values = voxels[0].round().to(torch.uint8) if voxels.is_floating_point() else voxels[0]
+        masks = torch.zeros((len(REGIONS), *values.shape), dtype=torch.float32, device=values.device)
         for value in CANONICAL.tumour:
-            here = whole == value
+            of_value = values == value
             for mask, region in zip(masks, REGIONS, strict=True):
                 if value in CANONICAL.regions[region]:
-                    mask += here
+                    mask += of_value
         if isinstance(label, MetaTensor):
             masks = MetaTensor(masks, meta=label.meta, applied_operations=list(label.applied_operations))
         return {**data, "label": masks}
@@ -80,11 +80,6 @@ class Braind(MapTransform):
         for key in self.key_iterator(item):
             item["brain"] = (item[key] != 0).any(0, keepdim=True).float()
         return item
-
-
-def region_transforms(with_label: bool = True) -> list[Any]:
-    """What validation does to a cached sample: float32 and, with a label, its regions."""
-    return [CastToTyped("image", dtype=torch.float32), *([LabelToRegions()] if with_label else [])]
 
 
 def name_the_culprit(compose: Compose, sample: Mapping[Hashable, Any], error: BaseException) -> None:
@@ -191,7 +186,11 @@ class SeededDataset(Dataset):
         epoch, repeat, number = index if isinstance(index, tuple) else (0, 0, index)
         sample = self.dataset[number]
         seed = item_seed(self.seed, epoch, repeat, sample["subject"])
-        plain = {key: value.as_tensor() if isinstance(value, MetaTensor) else value for key, value in sample.items()}
+        # copies: some of MONAI's transforms write into what they get, which is the cache
+        plain = {
+            key: value.as_subclass(Tensor).clone() if isinstance(value, Tensor) else value
+            for key, value in sample.items()
+        }
         self.random_transform.set_random_state(seed=seed)
         with _untracked():
             try:

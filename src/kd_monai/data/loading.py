@@ -10,11 +10,13 @@ import sys
 import zipfile
 from collections.abc import Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import ignite.distributed as idist
 import monai
+import numpy as np
 import torch
 from filelock import FileLock
 from monai.data import CacheDataset, MetaTensor, PersistentDataset
@@ -71,22 +73,32 @@ class PlainTensors(Transform):
 
 
 def described(part: Any) -> Any:
-    """A transform as plain values that are the same in every process: classes, arguments, and parts of parts."""
+    """A transform as plain values that are the same in every process: classes, arguments, and parts of parts.
+
+    Raises:
+        UserError: a part has no such description: a lambda, or an object that does not show what it holds.
+    """
     if part is None or isinstance(part, bool | int | float | str):
         return part
+    if isinstance(part, Tensor | np.ndarray):
+        return [str(part.dtype), str(np.asarray(part).tolist())]
+    if isinstance(part, partial):
+        return described([part.func, part.args, part.keywords])
     if isinstance(part, Mapping):
         return {str(key): described(value) for key, value in part.items()}
     if isinstance(part, list | tuple | set | frozenset):
         return [described(value) for value in part]
-    if isinstance(part, type) or (callable(part) and not hasattr(part, "__dict__")):
-        return str(part)
-    if not isinstance(part, Transform) and hasattr(part, "__qualname__"):
-        return f"{part.__module__}.{part.__qualname__}"
+    name = getattr(part, "__qualname__", "") or ("" if hasattr(part, "__dict__") else str(part))
+    if "<" in name and not isinstance(part, type):  # <lambda>, <locals>, <object at ...>
+        raise UserError(
+            f"CACHE=disk must tell transforms from others, and {name} of cached_transforms can be any. "
+            "Name a function of a module, or use CACHE=memory."
+        )
+    if name:
+        return f"{getattr(part, '__module__', '')}.{name}"
     # MONAI sets `_tracing` at a transform's first use; it does not change what the transform computes
-    values = (
-        {key: value for key, value in vars(part).items() if key != "_tracing"} if hasattr(part, "__dict__") else None
-    )
-    return [f"{type(part).__module__}.{type(part).__qualname__}", described(str(part) if values is None else values)]
+    values = {key: value for key, value in vars(part).items() if key != "_tracing"}
+    return [f"{type(part).__module__}.{type(part).__qualname__}", described(values)]
 
 
 def _hash(value: Any) -> bytes:
@@ -94,10 +106,11 @@ def _hash(value: Any) -> bytes:
 
 
 def _hash_item(item: Mapping[str, Any]) -> bytes:
-    """From where its files lie, how large they are and when they changed, not from the subject's name."""
+    """From its subject, and where its files lie, how large they are and when they changed."""
     files = [*item["image"], *([item["label"]] if "label" in item else [])]
     paths = [file.rpartition("[")[0] if file.endswith("]") else file for file in files]
-    return _hash([[os.path.realpath(file), *file_signature(path)] for file, path in zip(files, paths, strict=True)])
+    signatures = [[os.path.realpath(file), *file_signature(path)] for file, path in zip(files, paths, strict=True)]
+    return _hash([item["subject"], *signatures])
 
 
 def _hash_transforms(transforms: Sequence[Any]) -> bytes:
@@ -129,7 +142,7 @@ def cache_dataset(
 ) -> MonaiDataset:
     """Samples of the entries, made once and kept in memory, or in files under ``cache_dir`` that runs share.
 
-    A sample handed out is the cached one: what follows must copy before it writes into it (casting to float32 does).
+    A sample handed out is the cached one. What writes into it must copy it first, as `SeededDataset` does.
 
     Args:
         entries: subjects; those without ``label`` give samples without one.

@@ -12,11 +12,14 @@ from scipy.ndimage import map_coordinates
 
 itk, has_itk = optional_import("itk")
 
+SHRINK = 4
+"""The field is estimated on every fourth voxel along an axis, or more of them in a small volume."""
 
-def n4_correct(volume: np.ndarray, spacing_mm: tuple[float, ...], shrink: int = 4, iterations: int = 50) -> np.ndarray:
+
+def n4_correct(volume: np.ndarray, spacing_mm: tuple[float, ...], iterations: int = 50) -> np.ndarray:
     """Volume (H, W, D) divided by its smooth bias field; voxels that are 0 are outside the mask and stay 0.
 
-    The field is estimated on every ``shrink``-th voxel, with at most ``iterations`` at each of 4 levels, and divided
+    The field is estimated on every `SHRINK`-th voxel, with at most ``iterations`` at each of 4 levels, and divided
     out at full resolution. It takes seconds to a minute a volume, so cache what it gives.
 
     Raises:
@@ -25,7 +28,7 @@ def n4_correct(volume: np.ndarray, spacing_mm: tuple[float, ...], shrink: int = 
     mask = volume > 0
     if not mask.any():
         raise ValueError("N4 needs voxels above 0; the volume has none. Leave it out, or load it again.")
-    steps = [min(shrink, max(1, side // 8)) for side in volume.shape]
+    steps = [min(SHRINK, max(1, side // 8)) for side in volume.shape]
     every = tuple(slice(None, None, step) for step in steps)
     image = itk.image_from_array(np.ascontiguousarray(volume[every].T, dtype=np.float32))
     image.SetSpacing([float(size) * step for size, step in zip(spacing_mm, steps, strict=True)])
@@ -37,8 +40,8 @@ def n4_correct(volume: np.ndarray, spacing_mm: tuple[float, ...], shrink: int = 
     n4.Update()
     # the field, smooth and defined outside the mask too, rather than N4's output, which has the coarse grid
     log_field = itk.array_from_image(n4.ReconstructBiasField(n4.GetLogBiasFieldControlPointLattice())).T
-    places = [np.arange(side) / step for side, step in zip(volume.shape, steps, strict=True)]
-    fine = map_coordinates(log_field, np.meshgrid(*places, indexing="ij"), mode="nearest")
+    indices = [np.arange(side) / step for side, step in zip(volume.shape, steps, strict=True)]
+    fine = map_coordinates(log_field, np.meshgrid(*indices, indexing="ij"), mode="nearest")
     return np.where(mask, volume / np.exp(fine), 0).astype(np.float32)
 
 

@@ -117,18 +117,28 @@ class VolumeReader(ImageReader):
             "original_channel_dim": 0 if len(volumes) > 1 else float("nan"),
             "space": "RAS",
         }
-        return self._canonical(_stacked(volumes) if len(volumes) > 1 else volumes[0]), meta
+        channels = self._channels(volumes)
+        return channels if len(volumes) > 1 else channels[0], meta
 
-    def _canonical(self, voxels: np.ndarray) -> np.ndarray:
-        if self.convention is None:
-            return voxels
-        table = np.zeros(256, np.uint8)
-        table[list(self.convention.tumour)] = CANONICAL.tumour
-        return table[voxels.astype(np.uint8)]
+    def _channels(self, volumes: Sequence[np.ndarray]) -> np.ndarray:
+        """C H W D, float32 or canonical values. NIfTI's first axis runs fastest; only what is not 0 is turned."""
+        box = _box(volumes)
+        channels = np.zeros((len(volumes), *volumes[0].shape), np.float32 if self.convention is None else np.uint8)
+        for channel, volume in zip(channels, volumes, strict=True):
+            channel[box] = volume[box] if self.convention is None else _canonical(volume[box], self.convention)
+        return channels
 
 
-def _stacked(volumes: Sequence[np.ndarray]) -> np.ndarray:
-    """Channels (C, H, W, D) in the files' own order of axes: NIfTI's first axis runs fastest, and turning it costs."""
-    if all(volume.flags.f_contiguous for volume in volumes):
-        return np.stack([volume.T for volume in volumes]).transpose(0, 3, 2, 1)
-    return np.stack(volumes)
+def _canonical(values: np.ndarray, convention: LabelConvention) -> np.ndarray:
+    table = np.zeros(256, np.uint8)
+    table[list(convention.tumour)] = CANONICAL.tumour
+    return table[values.astype(np.uint8)]
+
+
+def _box(volumes: Sequence[np.ndarray]) -> tuple[slice, ...]:
+    """The smallest box of the voxels that are not 0 in every volume, in the order of H, W and D."""
+    inside = volumes[0].T != 0  # the last axis is that of neighbours in memory
+    for volume in volumes[1:]:
+        inside |= volume.T != 0
+    ranges = [np.flatnonzero(inside.any(axes)) for axes in ((0, 1), (0, 2), (1, 2))]
+    return tuple(slice(indices[0], indices[-1] + 1) if len(indices) else slice(0) for indices in ranges)

@@ -11,8 +11,6 @@ from kd_monai.data.entries import Entry, data_digest, data_error, file_contents
 from kd_monai.data.layouts.any_layout import read_source
 from kd_monai.errors import UserError
 
-LABELLED = "labelled"
-"""Key of a sample: 1 where its label is the reference, 0 where it is a pseudo-label."""
 REST = "rest"
 """The training subjects that N_SUBJECTS leaves out."""
 

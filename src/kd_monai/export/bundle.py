@@ -68,6 +68,7 @@ def export_bundle(run_folder: str | Path, bundle_template: str | Path, out: str 
         )
     out.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    older = draft.with_name(f"{draft.name}.older")
     try:
         draft.chmod(0o755)
         for name in ("docs", "configs", "models"):
@@ -88,10 +89,11 @@ def export_bundle(run_folder: str | Path, bundle_template: str | Path, out: str 
         if openvino_is_installed():
             _add_openvino_model(draft, network)
         if out.exists():
-            shutil.rmtree(out)
+            out.replace(older)
         draft.replace(out)
     finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        for folder in (draft, older):
+            shutil.rmtree(folder, ignore_errors=True)
     logger.info("Exported the bundle %s", out)
     return out
 
@@ -127,10 +129,9 @@ def _save_program(network: nn.Module, settings: dict[str, Any], path: Path) -> N
 def _write_inference(settings: dict[str, Any], template: Path, configs: Path) -> None:
     """One file of the template's head, the run's settings and what all bundles share."""
     head = [line for line in template.read_text().splitlines() if line.startswith("#")]
-    imports = "imports:\n- $import numpy as np"
     section = yaml.safe_dump(settings, sort_keys=False, default_flow_style=None, width=120)
     shared = [(SHARED / name).read_text() for name in ("preprocessing.yaml", "prediction.yaml")]
-    text = "\n".join(["\n".join(head[:2]), imports, "", "# --- how the network was trained ---", section, *shared])
+    text = "\n".join(["\n".join(head[:2]), "", "# --- how the network was trained ---", section, *shared])
     (configs / "inference.yaml").write_text(text)
     config = ConfigParser.load_config_file(configs / "inference.yaml")
     ConfigParser.export_config_file(config, configs / "inference.json", fmt="json", indent=2)

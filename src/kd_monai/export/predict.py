@@ -6,6 +6,7 @@ import warnings
 from pathlib import Path
 from typing import Literal
 
+import torch
 from monai.bundle import ConfigWorkflow
 
 from kd_monai.config.overlays import bundle_scripts
@@ -78,6 +79,9 @@ def predict(
             cause: BaseException = error
             while cause.__cause__ is not None:  # MONAI wraps what went wrong once per layer
                 cause = cause.__cause__
+            # a defect, or a device that is too small: no fault of the images
+            if isinstance(cause, TypeError | AttributeError | LookupError | torch.OutOfMemoryError):
+                raise cause from error
             reason = str(cause).replace("`dataset_dir`", "INPUT")  # as the bundle alone calls it
             raise UserError(f"No prediction for {images}: {reason}") from error
         return list(workflow.parser.get_parsed_content("targets"))

@@ -83,12 +83,11 @@ def last_error(log: Path) -> str:
 def snakemake_errors(log: Path) -> dict[str, list[str]]:
     """Job id -> what Snakemake says of each of its failures."""
     errors: dict[str, list[str]] = {}
-    text = log.read_text(errors="replace") if log.is_file() else ""
-    for block in _FAILED.findall(text):
+    for block in _FAILED.findall(log.read_text(errors="replace") if log.is_file() else ""):
         output = re.search(r"^    output: (?:.*/)?(\S+)\.done", block, re.MULTILINE)
         message = re.search(r"^    message: (.*?)^    jobid: ", block, re.MULTILINE | re.DOTALL)
         if output:
-            said = " ".join(message[1].split()) if message and message[1].strip() != "None" else ""
-            said = said.partition(" sbatch call:")[0].partition("For further error details")[0].strip()
-            errors.setdefault(output[1], []).append(said)
+            text = " ".join(message[1].split()) if message and message[1].strip() != "None" else ""
+            text = text.partition(" sbatch call:")[0].partition("For further error details")[0].strip()
+            errors.setdefault(output[1], []).append(text)
     return errors

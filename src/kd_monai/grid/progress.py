@@ -56,17 +56,17 @@ class Progress:
         jobs: all of the study.
         files: where they write.
         log: of Snakemake.
-        at_once: jobs that run at once, at most.
+        at_once: jobs that run at once, at most; None where a profile decides, for those that do.
     """
 
-    def __init__(self, jobs: Sequence[Job], files: JobFiles, log: Path, at_once: int) -> None:
+    def __init__(self, jobs: Sequence[Job], files: JobFiles, log: Path, at_once: int | None) -> None:
         self.jobs, self.files, self.snakemake_log, self.at_once = jobs, files, log, at_once
         self._began = time.monotonic()
         self._before = {job.id: self._size(job) for job in jobs}
         self._since: dict[str, float] = {}
         self._failures: Counter[str] = Counter()
         self._finished = {job.id for job in jobs if files.run(job)}
-        self._said = ""
+        self._last = ""
         self._width = 0
 
     def _size(self, job: Job) -> int:
@@ -75,7 +75,7 @@ class Progress:
 
     def states(self) -> dict[str, str]:
         """Job id -> finished, failed, blocked, running or waiting."""
-        failures = Counter({name: len(said) for name, said in snakemake_errors(self.snakemake_log).items()})
+        failures = Counter({name: len(errors) for name, errors in snakemake_errors(self.snakemake_log).items()})
         states: dict[str, str] = {}
         for job in self.jobs:
             if failures[job.id] > self._failures[job.id]:  # a retry begins with a longer log
@@ -103,20 +103,20 @@ class Progress:
         parts += [f"{counts[state]} {state}" for state in ("failed", "blocked") if counts[state]]
         running = [job.name for job in self.jobs if states[job.id] == "running"]
         parts += [f"running {', '.join(running)}"] if running else []
-        said = ", ".join(parts)
+        line = ", ".join(parts)
         left_s = self._seconds_left(states)
         times = f" | {clock(time.monotonic() - self._began)} so far, " + (
             "time left not known yet" if left_s is None else f"about {clock(left_s)} left"
         )
         if sys.stderr.isatty():
             columns = shutil.get_terminal_size().columns - 1
-            text = (said if len(said) + len(times) <= columns else said[: columns - len(times) - 3] + "...") + times
+            text = (line if len(line) + len(times) <= columns else line[: columns - len(times) - 3] + "...") + times
             sys.stderr.write("\r" + text.ljust(self._width))
             self._width = len(text)
-        elif said != self._said:
-            sys.stderr.write(f"{said}{times}\n")
+        elif line != self._last:
+            sys.stderr.write(f"{line}{times}\n")
         sys.stderr.flush()
-        self._said = said
+        self._last = line
 
     def _seconds_left(self, states: Mapping[str, str]) -> float | None:
         took: dict[str, list[float]] = {}
@@ -126,7 +126,8 @@ class Progress:
         open_jobs = [job for job in self.jobs if states[job.id] in ("running", "waiting")]
         now = time.monotonic()
         running = {name: now - since for name, since in self._since.items()}
-        return seconds_left(open_jobs, {kind: mean(values) for kind, values in took.items()}, running, self.at_once)
+        at_once = self.at_once or max(1, sum(state == "running" for state in states.values()))
+        return seconds_left(open_jobs, {kind: mean(values) for kind, values in took.items()}, running, at_once)
 
     def close(self) -> None:
         """Leave the line."""

@@ -52,7 +52,7 @@ rule teacher:
         command=lambda wildcards: JOBS[wildcards.job]["command"],
     shell:
         "rm -f {params.note:q}; ( {params.wait} cd {params.folder:q}; {params.command} ) >> {log:q} 2>&1 9>> {params.lock:q};"
-        ' basename "$(cat {params.note:q})" > {output:q}'
+        ' test -s {params.note:q} && basename "$(cat {params.note:q})" > {output:q}'
 
 
 use rule teacher as baseline with:

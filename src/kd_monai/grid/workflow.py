@@ -9,6 +9,7 @@ import shlex
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,36 +46,43 @@ def study(command: Command) -> int:
         command: of the verb study, with its DATA.
 
     Returns:
-        The exit status: 0, or 1 where jobs have failed. They are named with log and command; their students wait, and
-        all others are finished.
+        The exit status: 0, or 1 where jobs or the report have failed. Jobs are named with log and command; their
+        students wait, and all others are finished.
 
     Raises:
-        UserError: something is wrong with the variables, the data, the networks or the Snakemake profile; no job has
+        UserError: something is wrong with the variables, the data, the networks or the folder of PROFILE; no job has
             begun.
         KeyboardInterrupt: the user stopped it, and with it its jobs.
     """
+    profile: Path | None = command["PROFILE"]
+    if profile and not profile.is_dir():
+        raise UserError(f"PROFILE must be the folder of a Snakemake profile; {profile} does not exist. Correct it.")
     kinds = read_kinds(command)
     out: Path = command["OUT"]
     with _alone(out):
         datalist, folds = read_data(command, kinds)
-        jobs = make_jobs(command, kinds, datalist, folds, study_precision(kinds, out))
+        precision = study_precision(kinds, out)
+        jobs = make_jobs(command, kinds, datalist, folds, precision)
         for job in to_check(jobs):
             check(job)
-        return _run(command, jobs, JobFiles(out))
+        return _run(command, jobs, JobFiles(out), precision)
 
 
 def study_precision(kinds: Kinds, out: Path) -> str:
-    """bf16 or fp32, for jobs whose configuration says auto: what the first launch of the study came to.
+    """bf16 or fp32, for jobs whose configuration says auto: what the first such launch in this folder came to.
 
     The machines of a cluster differ. If each resolved it, a job that is continued on another one would start anew, and
     the runs of a table would not be comparable.
     """
-    plan = kinds.teacher.plan
-    file = out / "study.json"
-    if plan.config["precision"] != "auto":
+    plans = [kind.plan for kind in (kinds.teacher, *kinds.methods) if kind.plan.config["precision"] == "auto"]
+    if not plans:
         return ""
-    earlier = json.loads(file.read_text()).get("precision") if file.is_file() else None
-    return earlier or resolved_precision(plan.parser().get_parsed_content("device"))
+    return _recorded_precision(out) or resolved_precision(plans[0].parser().get_parsed_content("device"))
+
+
+def _recorded_precision(out: Path) -> str:
+    file = out / "study.json"
+    return str(json.loads(file.read_text()).get("precision", "")) if file.is_file() else ""
 
 
 @contextmanager
@@ -90,24 +98,24 @@ def _alone(out: Path) -> Iterator[None]:
         ) from error
 
 
-def _run(command: Command, jobs: Sequence[Job], files: JobFiles) -> int:
-    open_jobs = files.open_jobs(jobs)
-    complaint = ""
-    if open_jobs:
-        write_study(command, jobs, files)
+def _run(command: Command, jobs: Sequence[Job], files: JobFiles, precision: str) -> int:
+    complaint, reported = "", 0
+    if files.open_jobs(jobs):
+        write_study(command, jobs, files, precision)
         log = files.out / "study.log"
+        progress = Progress(jobs, files, log, None if command["PROFILE"] else command["JOBS"])
         with _signals():
-            status = _snakemake(command, jobs, files, log)
-        complaint = _complaint(command, jobs, files, log, status)
+            status = _snakemake(command, files, log, progress)
+        complaint = _complaint(command, jobs, files, log, status, progress.states())
     if any(job.kind.role != "teacher" and files.run(job) for job in jobs):
-        subprocess.run(command_line("report", {"OUT": str(files.out)}), check=False)
+        reported = subprocess.run(command_line("report", {"OUT": str(files.out)}), check=False).returncode
     sys.stdout.flush()
     if complaint:  # said last, whether or not the rest can be compared
         logger.error("\n%s", complaint)
-    return 1 if complaint else 0
+    return 1 if complaint or reported else 0
 
 
-def write_study(command: Command, jobs: Sequence[Job], files: JobFiles) -> None:
+def write_study(command: Command, jobs: Sequence[Job], files: JobFiles, precision: str = "") -> None:
     """Write the job list ``OUT/study.json``, which `study.smk` reads; markers of open jobs are removed."""
     open_jobs = {job.id for job in files.open_jobs(jobs)}
     files.folder.mkdir(parents=True, exist_ok=True)
@@ -121,11 +129,10 @@ def write_study(command: Command, jobs: Sequence[Job], files: JobFiles) -> None:
             "open": job.id in open_jobs,
             "command": shell_command(job, files),
         }
-    precision = next((job.plan.config["precision"] for job in jobs), "auto")
     gpus = command["GPUS"] or 1
     content = {
         "folder": os.getcwd(),
-        "precision": precision,
+        "precision": precision or _recorded_precision(files.out),
         "threads": _threads(command),
         "resources": {"gpu": gpus} if gpus > 1 else {},
         "jobs": entries,
@@ -145,8 +152,9 @@ def shell_command(job: Job, files: JobFiles) -> str:
 
 def _threads(command: Command) -> int:
     """Of each job: jobs at once share the processors. Another number gives a CPU training other last bits."""
-    if "OMP_NUM_THREADS" in os.environ:
-        return int(os.environ["OMP_NUM_THREADS"])
+    asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()  # OpenMP takes a list: of nested regions
+    if asked.isdecimal() and int(asked):
+        return int(asked)
     if command["PROFILE"]:
         return 4
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -166,19 +174,18 @@ def snakemake_command(command: Command, out: Path) -> list[str]:
     return words
 
 
-def _snakemake(command: Command, jobs: Sequence[Job], files: JobFiles, log: Path) -> int:
+def _snakemake(command: Command, files: JobFiles, log: Path, progress: Progress) -> int:
     """Run Snakemake to its end, and show one line of progress; its exit status."""
     logger.info("Snakemake's log: %s", log)
-    with log.open("w") as told:
+    with log.open("w") as output:
         # a session of its own: a terminal's Ctrl-C reaches the study alone, which then ends it
         process = subprocess.Popen(
             snakemake_command(command, files.out),
             stdin=subprocess.DEVNULL,
-            stdout=told,
+            stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    progress = Progress(jobs, files, log, command["JOBS"])
     try:
         while True:
             progress.show()
@@ -226,23 +233,27 @@ def _signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _complaint(command: Command, jobs: Sequence[Job], files: JobFiles, log: Path, status: int) -> str:
+def _complaint(
+    command: Command, jobs: Sequence[Job], files: JobFiles, log: Path, status: int, states: Mapping[str, str]
+) -> str:
     """Names each failed job with its log and command; empty where all are finished."""
-    left = [job for job in jobs if files.run(job) is None]
-    if not left:
+    counts = Counter(states.values())
+    if counts["finished"] == len(jobs):
         return ""
-    failed = [job for job in left if job.teacher is None or files.run(job.teacher)]
+    lines = []
+    failed = [job for job in jobs if states[job.id] in ("failed", "running")]  # running: it ended without a word
+    if failed:
+        lines.append(f"{len(failed)} of {len(jobs)} jobs failed:")
     errors = snakemake_errors(log)
-    if not errors and status:
-        tail = " ".join(line.strip() for line in log.read_text(errors="replace").splitlines()[-5:] if line.strip())
-        return f"Snakemake ended with status {status} and ran no job: {tail}\nSee {log}."
-    lines = [f"{len(failed)} of {len(jobs)} jobs failed:"]
     threads = "" if command["PROFILE"] else f"OMP_NUM_THREADS={_threads(command)} "
     for job in failed:
-        said = [last_error(files.log(job)), *errors.get(job.id, [])[-1:]]
-        lines.append(f"  {job.name}: {' '.join(filter(None, said)) or 'its command ended with an error'}")
+        causes = [last_error(files.log(job)), *errors.get(job.id, [])[-1:]]
+        lines.append(f"  {job.name}: {' '.join(filter(None, causes)) or 'its command ended with an error'}")
         lines += [f"    log      {files.log(job)}", f"    command  {threads}{shell_command(job, files)}"]
-    if len(left) > len(failed):
-        lines.append(f"{len(left) - len(failed)} wait for a teacher that failed.")
+    if counts["blocked"]:
+        lines.append(f"{counts['blocked']} wait for a teacher that failed.")
+    if counts["waiting"]:
+        tail = " ".join(line.strip() for line in log.read_text(errors="replace").splitlines()[-5:] if line.strip())
+        lines.append(f"{counts['waiting']} were not started. Snakemake ended with status {status}: {tail}\nSee {log}.")
     lines.append("Mend the cause: the same command trains what is missing, and leaves alone what is finished.")
     return "\n".join(lines)

@@ -90,9 +90,9 @@ class _InFloat32:
 def spare_shallow_convolutions(network: nn.Module) -> nn.Module:
     """Compute in float32 what oneDNN gets wrong in bf16: convolutions deeper than their input, on a CPU.
 
-    The weight gradient of a bf16 ``Conv3d`` of stride 1 whose input has more than 1 but fewer slices along its first
-    axis than the kernel reads memory that nobody wrote (torch 2.13 with AVX512-BF16; kernels 3 and 5): in most
-    runs rounding noise, in some 1e30 or infinity. A BasicUNet meets it at its bottleneck with patches of 32 voxels.
+    The weight gradient of a bf16 ``Conv3d`` of stride 1 can read memory that nobody wrote (torch 2.13 with AVX512-BF16;
+    kernels 3 and 5). The input then has more than 1 slice along its first axis, but fewer than the kernel. In most runs
+    it is rounding noise, in some 1e30 or infinity. A BasicUNet meets it at its bottleneck with patches of 32 voxels.
 
     No upstream issue describes this one; docs/notes/onednn-bf16-weight-gradient.md is its report, with a program that
     shows it. pytorch/pytorch#169688 and #163347 are of the same kernels' forward pass. It can go once that program

@@ -77,8 +77,8 @@ class Signals:
 def draw_signals(rng: np.random.Generator, grade: Grade) -> dict[str, Signals]:
     """Draw one subject's contrast: it differs between scanners and between tumours.
 
-    Radiology's order always holds: CSF is dark on T1 and FLAIR and bright on T2, oedema is bright on T2 and FLAIR, the
-    core is darkest on T1, and enhancing tumour is brighter than oedema on T1ce.
+    Radiology's order always holds. CSF is dark on T1 and FLAIR and bright on T2. Oedema is bright on T2 and FLAIR. The
+    core is darkest on T1. Enhancing tumour is brighter than oedema on T1ce.
     """
     signals, fluid = {}, float(rng.uniform(0, 1))
     for modality in MODALITIES:

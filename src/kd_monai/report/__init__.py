@@ -1,5 +1,5 @@
 """What finished runs show: comparable runs, paired comparisons, tables, findings and figures.
 
 It reads run folders and writes text, CSV and pictures. It never trains, never scores, and never changes a run.
-Callers import `report` (short and long form), `selection` and `fixed_mask` from here.
+Callers take `report` (short and long form), `selection` and `fixed_mask`.
 """

@@ -25,8 +25,10 @@ STUDY_KEYS = ("data_digest", "split_digest", "labels", "recipe", "n_subjects")
 _STEPS = {"initialize", "run"}
 # what a run reads: its student's, and its teacher's if there is one
 _READ = {"modality", "sample_modalities"}
+# facts of a run that its configuration does not hold, and that a student shares with its baseline
+_FACTS = ("computes", "processes")
 # where the record holds the resolved value; inner_folds: only the run key of the teachers holds it
-_RECORDED = ("recipe", "n_subjects", "precision", "unlabelled", "inner_folds")
+_RECORDED = ("recipe", "n_subjects", "precision", "unlabelled", "inner_folds", *_FACTS)
 
 
 @dataclass(frozen=True)
@@ -144,12 +146,12 @@ def configuration_of(run: TrainedRun) -> dict[str, Any]:
 
 
 def shared_configuration_of(run: TrainedRun) -> dict[str, Any]:
-    """What a student shares with its baseline: numbers and lists of ``train.yaml``, and the network.
+    """What a student shares with its baseline: numbers and lists of ``train.yaml``, the network and `_FACTS`.
 
     The sequences, what makes a baseline, and what the file of a method adds are left out.
     """
     configuration = configuration_of(run)
-    shared = _template_ids() | set(re.findall(r"@(\w+)", str(configuration.get("network_def"))))
+    shared = {*_template_ids(), *_FACTS} | set(re.findall(r"@(\w+)", str(configuration.get("network_def"))))
     return {
         name: value
         for name, value in configuration.items()

@@ -10,8 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from kd_monai.metrics import ENDPOINT_REGIONS, endpoint, endpoint_interval, paired_test, subject_endpoints
-from kd_monai.report.arms import Arm
-from kd_monai.report.paired import Comparison
+from kd_monai.report.arms import Arm, Comparison
 from kd_monai.report.pooled import PooledRuns
 
 Values = NDArray[np.float64]

@@ -11,15 +11,15 @@ from kd_monai.data import Datalist
 from kd_monai.metrics import fixed_mask_scores, write_cases
 from kd_monai.phases import phase
 from kd_monai.report.comparable import STUDY_KEYS
-from kd_monai.runs.read import EvaluatedRun
+from kd_monai.runs.read import TrainedRun
 
 
 @phase("fixed mask")
-def write_fixed_mask(run_folder: str | Path, datalist: Datalist) -> Path:
+def write_fixed_mask(run_folder: Path, datalist: Datalist) -> Path:
     """Score the best fixed mask of the training and validation labels on the test labels.
 
     Args:
-        run_folder: an evaluated network of this fold, which is compared with the mask.
+        run_folder: a network of this fold, which is compared with the mask.
         datalist: of that network.
 
     Returns:
@@ -27,9 +27,9 @@ def write_fixed_mask(run_folder: str | Path, datalist: Datalist) -> Path:
         ``cases.csv``. An existing one is not written again.
 
     Raises:
-        ValueError: label files on different grids.
+        UserError: label files on different grids.
     """
-    run = EvaluatedRun.read(Path(run_folder).expanduser())
+    run = TrainedRun.read(run_folder)
     # a fixed mask has no seed; one is enough for the networks of all
     record = {"role": "fixed_mask", "method": "fixed_mask", "modality": "none", "seed": 0, "fold": run.record["fold"]}
     record |= {key: run.get(key) for key in STUDY_KEYS}

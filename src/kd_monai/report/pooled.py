@@ -72,7 +72,7 @@ def pool_runs(runs: Sequence[EvaluatedRun], variant: str = "", differs: str = ""
         if other is not run:
             raise UserError(
                 f"Pooled runs have one run per fold and seed; {other.folder} and {run.folder} are both fold {fold}, "
-                f"seed {seed}. Name the runs to compare (RUNS), or move one of them out of the folder."
+                f"seed {seed}. Move one of them out of the folder."
             )
     cases = pd.concat([run.cases.assign(fold=str(run.record["fold"])) for run in runs], ignore_index=True)
     _check_subjects(cases, first)

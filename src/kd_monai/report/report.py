@@ -79,8 +79,8 @@ def short(out: Path, runs: Sequence[Path] | None = None, modality: str | None = 
     for comparable, rows in zip(study.comparables, study.rows, strict=True):
         of_modality = rows if modality is None else rows[(rows.modality == modality) | (rows.role == "fixed_mask")]
         if (of_modality.role != "fixed_mask").any():
-            findings = short_findings(of_modality[of_modality.modality != ALL])
-            parts.append(_part(comparable, [*short_tables(of_modality)], findings))
+            sentences = short_findings(of_modality[of_modality.modality != ALL])
+            parts.append(_part(comparable, [*short_tables(of_modality)], sentences))
     if not parts:
         networks = study.frame[lambda frame: (frame.role != "fixed_mask") & (frame.modality != ALL)]
         raise UserError(

@@ -9,10 +9,9 @@ import numpy as np
 import pandas as pd
 
 from kd_monai.metrics import MORE_ROWS, SUMMARY_ROWS, holm, summarise
-from kd_monai.report.arms import FIXED_MASK, Arm, arms_of
+from kd_monai.report.arms import FIXED_MASK, Arm, Comparison, arms_of, compare_scores, compare_with_fixed_mask
 from kd_monai.report.comparable import STUDY_KEYS, ComparableRuns
 from kd_monai.report.endpoint import arms_endpoint, differences_by_seed
-from kd_monai.report.paired import Comparison, compare_scores, compare_with_fixed_mask
 from kd_monai.report.pooled import PooledRuns
 from kd_monai.runs.read import COSTS, run_cost
 

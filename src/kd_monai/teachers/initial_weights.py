@@ -15,8 +15,8 @@ def sliced_weights(
 ) -> dict[str, torch.Tensor]:
     """The teacher's state for the student: layers of one shape as they are, those that read the image sliced.
 
-    A layer reads the image if its weights' second axis is as long as the teacher's list of modalities, and the
-    student's differ in nothing but that this axis is as long as its own list. Which network it is does not matter:
+    A layer reads the image if its weights' second axis is as long as the teacher's list of modalities. The student's
+    weights have the same shape but for this axis, which is as long as its own list. Any network will do:
     BasicUNet and SegResNet have one such layer, DynUNet and MultiResUNet two, SwinUNETR three.
 
     Raises:

@@ -131,7 +131,7 @@ class PeakMemory:
     """Largest memory since `restart`, in MiB: allocated by torch on a GPU, else resident in this process.
 
     Linux can forget the highest mark of a process; elsewhere it is that of the process's whole life. Resident memory
-    includes what the process held before, such as an earlier training of a study's worker.
+    includes what the process held before, such as the teacher that the same command trained.
 
     Args:
         device: where the network runs.

@@ -41,7 +41,15 @@ def preflight(plans: Plans) -> None:
     if not plans.teaches:
         return
     check_heads(student)
-    _check_unlabelled(student, teacher)
+    if student.config["unlabelled"] is not None and not student.config["terms"]:
+        raise UserError(
+            f"Unlabelled subjects (UNLABELLED) teach a student through a method's terms; {student.config['method']} "
+            "has none. Leave UNLABELLED or this METHOD out."
+        )
+    if teacher is not None or student.config["unlabelled"] is not None:
+        texts = [student.config["modality"], *([teacher.config["modality"]] if teacher else [])]
+        names = {name for text in texts for name in text.split("-")}
+        read_datalist(student, read_modalities=list(parse_modalities(names)))
     if teacher is not None:
         for fold in range(plans.inner_folds):
             read_datalist(teacher, inner_fold=f"{fold}/{plans.inner_folds}")
@@ -82,18 +90,6 @@ def read_datalist(plan: Plan, **overrides: Any) -> Datalist:
     with bundle_scripts(SHARED), component_errors():
         datalist: Datalist = plan.changed(overrides).parser().get_parsed_content("datalist")
     return datalist
-
-
-def _check_unlabelled(student: Plan, teacher: Plan | None) -> None:
-    if student.config["unlabelled"] is None:
-        return
-    if not student.config["terms"]:
-        raise UserError(
-            f"Unlabelled subjects (UNLABELLED) teach a student through a method's terms; {student.config['method']} "
-            "has none. Leave UNLABELLED or this METHOD out."
-        )
-    names = {*student.config["modality"].split("-"), *(teacher.config["modality"].split("-") if teacher else ())}
-    read_datalist(student, read_modalities=list(parse_modalities(names)))
 
 
 @dataclass

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +26,7 @@ from kd_monai.runs.folder import RunFolder
 from kd_monai.teachers.single import Teacher
 
 # of a command that trains the inner teachers of a finished one: where they are trained, not what they learn
-_WHERE = ("dataset_dir", "split_file", "output_dir", "cache", "device")
+_WHERE = ("dataset_dir", "split_file", "output_dir", "cache", "device", "mlflow_store")
 
 
 def train_teachers(plans: Plans) -> list[Path]:
@@ -52,6 +55,8 @@ def train_teachers(plans: Plans) -> list[Path]:
     here = (plans.teacher or plans.student).config
     settings = {name: here[name] for name in _WHERE} | {"force": bool(plans.teacher and here["force"])}
     inner = Plan.read("teacher", TEACHER, [first / "config.yaml"], settings)
+    processes = json.loads((first / "run.json").read_text()).get("processes", 1)  # its config.yaml starts so many
+    inner = replace(inner, processes=processes)
     return [first, *(train(inner.changed({"inner_fold": f"{fold}/{inner_folds}"})) for fold in range(inner_folds))]
 
 
@@ -126,10 +131,20 @@ def _train_distributed(plan: Plan) -> Path:
         line += ["-m", "kd_monai.training.workflow", plan.role, str(plan.bundle), str(config), str(answer)]
         # a user's term may lie in a folder that this process came to know
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        status = subprocess.run(line, env=environment, check=False).returncode
+        status = _wait(subprocess.Popen(line, env=environment))
         if status or not answer.is_file():
             raise UserError(f"One of {plan.processes} processes ended with status {status}. Its message stands above.")
         return Path(answer.read_text())
+
+
+def _wait(torchrun: subprocess.Popen[bytes]) -> int:
+    """Its exit status. An interruption of this process ends it first, as its workers have sessions of their own."""
+    try:
+        return torchrun.wait()
+    except KeyboardInterrupt:
+        torchrun.send_signal(signal.SIGTERM)
+        torchrun.wait()
+        raise
 
 
 def main(role: str, bundle: str, config: str, answer: str) -> None:
