@@ -99,12 +99,25 @@ def stacked(files: Sequence[Path]) -> dict[str, Any]:
     for file in files:
         content = _content(file)
         known = sorted(parser.get() or {})
-        strangers = [name for key, value in content.items() for name in _strangers(parser, key, value)]
+        strangers: list[str] = []
+        if known and not file.is_relative_to(BUNDLES):  # shipped files are tested
+            strangers = [name for key, value in content.items() for name in _strangers(parser.get(), key, value)]
         for key, value in content.items():
             _merge(parser, key, value, file)
-        if known and not file.is_relative_to(BUNDLES):  # shipped files are tested
-            _check_read(strangers, parser.get(), known, file)
+        _check_read(strangers, parser.get(), known, file)
     return dict(parser.get())
+
+
+def lookup(config: Any, name: str) -> Any:
+    """What a configuration has at an id, or None. (`in` of MONAI's parser looks for similar names, slowly.)"""
+    for part in re.split("#|::", name):
+        if isinstance(config, Mapping) and part in config:
+            config = config[part]
+        elif isinstance(config, list) and part.isdecimal() and int(part) < len(config):
+            config = config[int(part)]
+        else:
+            return None
+    return config
 
 
 def _content(file: Path) -> dict[str, Any]:
@@ -119,23 +132,22 @@ def _content(file: Path) -> dict[str, Any]:
     return content
 
 
-def _strangers(parser: ConfigParser, key: str, value: Any) -> list[str]:
+def _strangers(config: Mapping[str, Any], key: str, value: Any) -> list[str]:
     """Ids, with #, that a file adds at the top or to a section; a component takes any argument."""
     name = key.lstrip("+").replace("::", "#")
-    if name.partition("#")[0] in REPLACED:
+    above, _, last = name.rpartition("#")
+    holder = lookup(config, above) if above else config
+    if name.partition("#")[0] in REPLACED or (above and isinstance(holder, Mapping) and "_target_" in holder):
         return []
-    if name in parser:
-        present = parser[name]
-        sections = isinstance(value, Mapping) and isinstance(present, Mapping) and "_target_" not in {*value, *present}
-        return (
-            [new for inner in value for new in _strangers(parser, f"{name}#{inner}", value[inner])] if sections else []
-        )
-    above = name.rpartition("#")[0]
-    return [] if above in parser and "_target_" in (parser[above] or {}) else [name]
+    if not isinstance(holder, Mapping) or last not in holder:
+        return [] if lookup(config, name) is not None else [name]  # an entry of a list
+    present = holder[last]
+    sections = isinstance(value, Mapping) and isinstance(present, Mapping) and "_target_" not in {*value, *present}
+    return [new for inner in value for new in _strangers(config, f"{name}#{inner}", value[inner])] if sections else []
 
 
 def _merge(parser: ConfigParser, key: str, value: Any, file: Path) -> None:
-    present = parser.get(key) if key in parser else None
+    present = lookup(parser.get(), key)
     if isinstance(value, dict) and isinstance(present, dict) and not key.startswith("+"):
         if "_target_" in present and "_target_" not in value:
             raise UserError(
@@ -156,6 +168,6 @@ def _check_read(strangers: Sequence[str], config: Mapping[str, Any], known: Sequ
         reference = "(?:#|::)".join(map(re.escape, name.split("#")))
         if not re.search(rf"[@%]{reference}\b", text):
             above, _, last = name.rpartition("#")
-            siblings = list(ConfigParser(dict(config))[above]) if above else known
+            siblings = list(lookup(config, above) or ()) if above else known
             hint = nearest(last, [sibling for sibling in siblings if sibling != last])
             raise UserError(f"{file}: nothing reads the id {name!r}{hint} Correct or remove it.")

@@ -16,7 +16,7 @@ import yaml
 from monai.bundle import ConfigParser
 from monai.bundle.scripts import update_kwargs
 
-from kd_monai.config.overlays import SHARED, STUDENT, TEACHER, overlay, stacked, train_files
+from kd_monai.config.overlays import SHARED, STUDENT, TEACHER, lookup, overlay, stacked, train_files
 from kd_monai.config.variables import Command, nearest, of_verb
 from kd_monai.errors import UserError
 
@@ -65,10 +65,11 @@ class Plan:
 
     def knows(self, target: str) -> bool:
         """Whether an id stands in the configuration, or is a new argument of one of its components."""
-        name = target.replace("::", "#").lstrip("+")
-        parser = ConfigParser(dict(self.config))
-        above = parser[name.rpartition("#")[0]] if "#" in name and name.rpartition("#")[0] in parser else None
-        return name in parser or (isinstance(above, Mapping) and "_target_" in above)
+        above, _, last = target.replace("::", "#").lstrip("+").rpartition("#")
+        holder = lookup(self.config, above) if above else self.config
+        if isinstance(holder, Mapping):
+            return last in holder or (bool(above) and "_target_" in holder)
+        return lookup(holder, last) is not None
 
 
 @dataclass(frozen=True)
