@@ -19,6 +19,7 @@ export GOMP_SPINCOUNT ?= 5000
 export THP_MEM_ALLOC_ENABLE ?= 1
 export GLIBC_TUNABLES ?= glibc.malloc.mmap_threshold=33554432:glibc.malloc.trim_threshold=8589934592
 export MLFLOW_DISABLE_TELEMETRY ?= true
+export NO_MKDOCS_2_WARNING ?= 1
 # imports write the bytecode that an installation does not
 unexport PYTHONDONTWRITEBYTECODE
 

@@ -1,7 +1,5 @@
 """The house has floors: a room imports rooms below its own, never one beside or above it (DESIGN section 2)."""
 
-from __future__ import annotations
-
 import ast
 from pathlib import Path
 
@@ -24,6 +22,11 @@ def imports(path: Path) -> set[str]:
     assert not any(isinstance(node, ast.ImportFrom) and node.level for node in nodes), "imports name their room in full"
     froms = [node for node in nodes if isinstance(node, ast.ImportFrom)]
     return plain | {f"{node.module}.{alias.name}" for node in froms for alias in node.names}
+
+
+def test_a_room_has_at_most_a_dozen_files() -> None:
+    sizes = {file.parent.name: len(list(file.parent.glob("*.py"))) - 1 for file in SRC.rglob("__init__.py")}
+    assert max(sizes.values()) <= 12, sizes
 
 
 @pytest.mark.parametrize("path", sorted(SRC.rglob("*.py")), ids=lambda path: str(path.relative_to(SRC)))

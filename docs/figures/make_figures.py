@@ -37,7 +37,9 @@ def main(arguments: list[str]) -> None:
     for name in arguments[1:] or PICTURES:
         try:
             sys.stdout.write(f"{PICTURES[name](work).relative_to(ROOT)}\n")
-        except ImportError as missing:
+        except ModuleNotFoundError as missing:
+            if missing.name != "playwright":
+                raise
             sys.stdout.write(f"{name} is left as it was: {missing}. Install it with pip install -e '.[figures]'\n")
 
 

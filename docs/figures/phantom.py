@@ -24,11 +24,17 @@ def phantom_study(work: Path) -> tuple[Path, Path]:
     return phantom, runs
 
 
+def _run(runs: Path, name: str) -> Path:
+    """The run folder of a job that this version of the study has trained."""
+    jobs = json.loads((runs / "study.json").read_text())["jobs"]
+    (marker,) = [runs / "jobs" / f"{job}.done" for job in jobs if job.startswith(name)]
+    return runs / marker.read_text().strip()
+
+
 def draw(work: Path) -> Path:
     """Two sequences of the test subject with the largest tumour, the whole tumour outlined by three hands."""
     phantom, runs = phantom_study(work)
-    (teacher,) = runs.glob("teacher-fold0-*/")
-    (student,) = runs.glob("softlabels_flair-fold0-*/")
+    teacher, student = (_run(runs, name) for name in ("teacher-fold0", "softlabels_flair-fold0"))
     subjects = json.loads((student / "split.json").read_text())["folds"][0]
     references = {name: _largest_slice(next(phantom.rglob(f"{name}_seg.nii.gz"))) for name in subjects}
     name = max(references, key=lambda subject: references[subject][1])

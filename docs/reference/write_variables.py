@@ -13,7 +13,7 @@ This page is generated from `src/kd_monai/config/variables.py` by `docs/referenc
 
 `make VERB NAME=value ...`, `kd-monai VERB NAME=value ...` and `python -m kd_monai VERB NAME=value ...` are the same. An
 unknown name, a name of another verb and a misspelt value are refused. None of these variables is read from the
-environment. What other programs read there counts as usual: `MLFLOW_TRACKING_URI`, `OMP_NUM_THREADS`, `CUDA_VISIBLE_DEVICES`.
+environment. What other programs read there counts as usual, such as `MLFLOW_TRACKING_URI` and `OMP_NUM_THREADS`.
 """
 
 

@@ -211,6 +211,7 @@ def test_make_has_every_verb_and_its_own_variables_are_passed_over() -> None:
     for verb in set(VERBS) - {"bench"}:
         assert make(verb) == [verb]
     assert read_command(["student", *(f"{name}=x" for name in OF_MAKE)]) == read_command(["student"])
+    assert set(re.findall(r"^(?:export )?(\w+) \?=", (ROOT / "Makefile").read_text(), re.MULTILINE)) == set(OF_MAKE)
 
 
 @pytest.mark.parametrize("verb", sorted(set(VERBS) - {"bench"}))

@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 import torch
-from pages import DOCS, ROOT, titled_blocks
+from pages import DOCS, titled_blocks
 from tiny import coarse
 
 PAGE = DOCS / "howto" / "add-a-method.md"
@@ -52,4 +52,3 @@ def test_the_page_trains(method: Path, phantom: Path, tmp_path: Path) -> None:
     (run,) = out.glob("uncertainty_t1ce-fold0-*/")
     journal = [json.loads(entry) for entry in (run / "journal.jsonl").read_text().splitlines()]
     assert any("train/loss/uncertainty" in entry.get("values", {}) for entry in journal if entry["op"] == "metrics")
-    assert not any(path.stem == "uncertainty" for path in (ROOT / "src").rglob("*"))

@@ -262,6 +262,7 @@ TABLE = (
 OF_MAKE = (
     "PYTHON", "VENV", "TORCH_INDEX_URL", "TEST_JOBS",
     "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "THP_MEM_ALLOC_ENABLE", "GLIBC_TUNABLES", "MLFLOW_DISABLE_TELEMETRY",
+    "NO_MKDOCS_2_WARNING",
 )  # fmt: skip
 """What the Makefile itself reads or exports; the verbs pass over it."""
 

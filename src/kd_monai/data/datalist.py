@@ -46,7 +46,11 @@ class Datalist:
 
     @property
     def sequences(self) -> tuple[str, ...]:
-        """What every subject has, whoever reads it: channels of a cached sample, alike for all runs on the data."""
+        """What every subject of this run has, whoever reads it: channels of a cached sample.
+
+        Runs on the same subjects share a cache, teacher and students alike. A subject without a sequence, of another
+        N_SUBJECTS or of UNLABELLED, gives its run a cache of its own.
+        """
         everyone = [*self.train, *self.val, *self.test, *self.unlabelled.entries]
         return tuple(name for name in MODALITIES if all(name in entry["image"] for entry in everyone))
 

@@ -1,7 +1,7 @@
 """What happens at an engine's event: seeds, checkpoints, the teacher, pictures, scores; a class each, attached by YAML.
 
 A handler is what (`__init__`), when (`attach`) and do (`__call__`). Nothing here reads a configuration, a data set's
-folder or a run's record.
+folder or a run's record; scoring reads the references that it is given.
 """
 
 from kd_monai.handlers.case_scores import CaseScoresHandler, ThresholdHandler

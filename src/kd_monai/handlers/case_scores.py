@@ -10,6 +10,7 @@ from ignite.engine import Engine, Events
 from monai.transforms import LoadImage
 from torch import Tensor
 
+from kd_monai.data import VolumeReader
 from kd_monai.errors import UserError
 from kd_monai.metrics import ThresholdChoice, calibration, case_row, region_scores
 from kd_monai.networks import compose_label_map, regions_of
@@ -27,7 +28,7 @@ class NativeReference:
     def __init__(self, entries: Sequence[Mapping[str, Any]], convention: LabelConvention) -> None:
         self.entries = {entry["subject"]: entry for entry in entries}
         self.convention = convention
-        self._load = LoadImage(image_only=True)
+        self._load = LoadImage(VolumeReader(), image_only=True)  # verifies checksums
 
     def __call__(self, subject: str, shape: Sequence[int]) -> tuple[Tensor, list[float]]:
         """Masks bool ``3 H W D`` (TC, WT, ET) and the voxel sides in mm.

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-Forward = Callable[[Tensor], tuple[Tensor, dict[str, Tensor]]]
-"""Image ``B M H W D`` -> logits ``B C H W D`` and tapped layers by name."""
+from kd_monai.networks.inferers import Forward
 
 
 def numbers_of(subjects: Sequence[str], route: Mapping[str, int]) -> list[int]:

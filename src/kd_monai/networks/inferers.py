@@ -81,7 +81,6 @@ class AutocastSlidingWindowInferer(SlidingWindowInferer):
         device: where the network runs.
         roi_size: window in voxels.
         overlap: share by which neighbouring windows overlap.
-        sw_batch_size: windows per forward pass.
         precision: see `autocast`.
     """
 
@@ -90,10 +89,9 @@ class AutocastSlidingWindowInferer(SlidingWindowInferer):
         device: torch.device | str,
         roi_size: list[int],
         overlap: float = 0.5,
-        sw_batch_size: int = 1,
         precision: Precision = "auto",
     ) -> None:
-        super().__init__(roi_size=roi_size, overlap=overlap, sw_batch_size=sw_batch_size, mode="gaussian")
+        super().__init__(roi_size=roi_size, overlap=overlap, sw_batch_size=1, mode="gaussian")
         self.network_device, self.precision = device, precision
 
     def __call__(self, inputs: Tensor, network: nn.Module, *args: Any, **kwargs: Any) -> Tensor:

@@ -45,7 +45,7 @@ def shared_core() -> Any:
 
     Each core gives the thread a stack for signal handlers and on its end gives back the one it found. Cores that end in
     another order leave one that is unmapped: the next signal ends the process, or writes into whoever lies there now.
-    The attribute is the one by which an exported bundle's ``inference.yaml`` shares it.
+    The attribute is the one by which an exported bundle's ``scripts/prediction.py`` shares it.
 
     Raises:
         ImportError: OpenVINO is not installed.
