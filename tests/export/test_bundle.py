@@ -176,7 +176,7 @@ def test_unfinished_run_is_refused(run_folder: Path, tmp_path: Path) -> None:
 
 def test_weights_of_another_network_are_refused(run_folder: Path, tmp_path: Path) -> None:
     torch.save(nn.Linear(1, 1).state_dict(), run_folder / "model.pt")
-    with pytest.raises(ValueError, match=r"model\.pt must hold the weights"):
+    with pytest.raises(ValueError, match="must hold the weights"):
         export_bundle(run_folder, STUDENT, tmp_path / "bundle")
     assert not (tmp_path / "bundle").exists()
 

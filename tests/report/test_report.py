@@ -21,7 +21,7 @@ from kd_monai.report.figures import curves_of
 from kd_monai.report.figures.curves import Curves
 from kd_monai.report.findings import findings, label_efficiency_findings
 from kd_monai.report.label_efficiency import label_efficiency, labelled_runs
-from kd_monai.report.publish import BEGIN, END, comparison_metrics, report_metrics, write_results
+from kd_monai.report.publish import END, comparison_metrics, report_metrics, write_results
 from kd_monai.report.report import report, results
 from kd_monai.report.rows import report_rows
 from kd_monai.report.tables import Table, overview_tables
@@ -397,6 +397,9 @@ def test_figures_of_two_data_sets_have_names_of_their_own(tmp_path: Path) -> Non
     names = written(tmp_path).names
     assert sum(name.startswith("dice-study") for name in names) == 2
     assert len(set(names)) == len(names)
+
+
+BEGIN = "<!-- study results: make report README=README.md -->"
 
 
 def test_readme_keeps_what_stands_around_the_results(tmp_path: Path) -> None:

@@ -7,14 +7,17 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from fake_runs import write_journal, write_run
 from small_run import datalist
 from tiny import metrics
 
 from kd_monai.config.overlays import SHARED, STUDENT, TEACHER
+from kd_monai.errors import UserError
+from kd_monai.handlers import file_digest
 from kd_monai.metrics import read_cases
-from kd_monai.runs.scored_run import ScoredRun
+from kd_monai.runs.scored_run import ScoredRun, trained_weights
 from kd_monai.tracking import Tracker
 
 
@@ -38,6 +41,15 @@ def test_an_unfinished_run_and_a_folder_that_is_none_are_refused(tmp_path: Path)
         ScoredRun(tmp_path)
     with pytest.raises(ValueError, match="is FAILED"):
         ScoredRun(finished(tmp_path, status="FAILED"))
+
+
+def test_weights_that_its_training_did_not_write_are_refused(tmp_path: Path) -> None:
+    torch.save({"weight": torch.ones(3)}, tmp_path / "model.pt")
+    finished(tmp_path, model_digest=file_digest(tmp_path / "model.pt"))
+    assert torch.equal(trained_weights(tmp_path)["weight"], torch.ones(3))
+    torch.save({"weight": torch.zeros(3)}, tmp_path / "model.pt")
+    with pytest.raises(UserError, match="SHA-256"):
+        trained_weights(tmp_path)
 
 
 @pytest.mark.parametrize("bundle", [TEACHER, STUDENT], ids=lambda path: path.name)

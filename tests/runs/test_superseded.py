@@ -55,7 +55,7 @@ def test_the_last_one_counts_and_the_other_is_named(out: Path, monkeypatch: pyte
 
 def test_folders_that_are_named_are_taken_as_they_are(out: Path) -> None:
     runs = [folder for folder in sorted(out.glob("*/")) if folder.name != "report"]
-    with pytest.raises(ValueError, match="RUNS"):
+    with pytest.raises(ValueError, match="one run per fold and seed"):
         short(out, runs)
 
 

@@ -20,6 +20,7 @@ from kd_monai.errors import UserError
 from kd_monai.export.metadata import metadata_of
 from kd_monai.export.openvino import openvino_model
 from kd_monai.networks.inferers import openvino_is_installed
+from kd_monai.runs.scored_run import trained_weights
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ def export_bundle(run_folder: str | Path, bundle_template: str | Path, out: str 
         raise FileExistsError(f"An export replaces bundles only; {out} is none. Name a folder that does not exist yet.")
     parser = ConfigParser()
     parser.read_config(run_folder / "config.yaml")
-    network = _trained(parser, run_folder / "model.pt")
+    network = _trained(parser, run_folder)
     settings = inference_settings(parser)
     if parser.get("n4"):
         logger.warning(
@@ -98,13 +99,14 @@ def export_bundle(run_folder: str | Path, bundle_template: str | Path, out: str 
     return out
 
 
-def _trained(parser: ConfigParser, weights: Path) -> nn.Module:
+def _trained(parser: ConfigParser, run_folder: Path) -> nn.Module:
     network: nn.Module = parser.get_parsed_content("network_def")
+    weights = trained_weights(run_folder)
     try:
-        network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+        network.load_state_dict(weights)
     except RuntimeError as error:
         raise UserError(
-            f"{weights} must hold the weights of its run's network_def, {type(network).__name__}: {error}. "
+            f"{run_folder} must hold the weights of its own network_def, {type(network).__name__}: {error}. "
             "Restore the run folder or train again."
         ) from error
     return network.eval()

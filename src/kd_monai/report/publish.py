@@ -15,7 +15,7 @@ from kd_monai.report.rows import ENDPOINT, comparison_of
 from kd_monai.runs.read import COSTS
 from kd_monai.tracking import Tracker
 
-BEGIN, END = "<!-- study results: make report README=README.md -->", "<!-- end of study results -->"
+END = "<!-- end of study results -->"
 _BEGIN = re.compile(r"<!-- study results: make report(?: OUT=(?P<out>\S+))? README=\S+ -->")
 _ENDPOINT_COLUMNS = (
     "mean", "diff", "ci_low", "ci_high", "p_wilcoxon", "p_holm", "wins", "losses", "ties", "gap_closed",

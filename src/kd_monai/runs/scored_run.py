@@ -7,13 +7,31 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from kd_monai.atomic import write_json
 from kd_monai.data import Datalist
 from kd_monai.errors import UserError
+from kd_monai.handlers import file_digest
 from kd_monai.metrics import MORE_ROWS, SUMMARY_ROWS, ThresholdChoice, cases_frame, summarise, write_cases
 from kd_monai.tracking import Tracker
+
+
+def trained_weights(folder: Path) -> dict[str, Tensor]:
+    """The best weights of a finished run, on the CPU.
+
+    Raises:
+        UserError: ``model.pt`` is not the file that its training wrote.
+    """
+    recorded = json.loads((folder / "run.json").read_text()).get("model_digest")
+    digest = file_digest(folder / "model.pt")
+    if recorded not in (None, digest):
+        raise UserError(
+            f"{folder / 'model.pt'} must be the file that its training wrote, SHA-256 {recorded}...; got {digest}... "
+            "Restore the run folder or train again."
+        )
+    weights: dict[str, Tensor] = torch.load(folder / "model.pt", map_location="cpu", weights_only=True)
+    return weights
 
 
 class ScoredRun:
@@ -59,8 +77,12 @@ class ScoredRun:
             )
 
     def load(self, network: nn.Module) -> None:
-        """Put the run's best weights into a network of its architecture."""
-        network.load_state_dict(torch.load(self.folder / "model.pt", map_location="cpu", weights_only=True))
+        """Put the run's best weights into a network of its architecture.
+
+        Raises:
+            UserError: they are not those that its training wrote.
+        """
+        network.load_state_dict(trained_weights(self.folder))
 
     def add(self, row: dict[str, object]) -> None:
         """One test case, a row of the per-case table."""
