@@ -74,7 +74,9 @@ def _evaluation(command: Command) -> dict[str, Any]:
     return {name: str(value) for name, value in chosen.items() if value is not None}
 
 
-def _trained(command: Command, runs: Sequence[Path], *, scored: Sequence[Path], beside: Sequence[Path] = ()) -> None:
+def _trained(
+    command: Command, runs: Sequence[Path], *, scored: Sequence[Path], beside: Callable[[], list[Path]] = list
+) -> None:
     """What follows a training: scores, the note of the run, one table with what stands beside it.
 
     FORCE scores `runs` again, which the command named, and no teacher that was there.
@@ -87,7 +89,7 @@ def _trained(command: Command, runs: Sequence[Path], *, scored: Sequence[Path], 
         score(run, _evaluation(command), command["FORCE"] and run in runs)
     if command["NOTE"]:
         write_bytes(command["NOTE"], f"{runs[-1]}\n".encode())
-    _tell(short(scored[-1].parent, [*scored, *beside]))
+    _tell(short(scored[-1].parent, [*scored, *beside()]))
 
 
 def _teacher(command: Command) -> None:
@@ -149,7 +151,7 @@ def _demo(command: Command) -> None:
         _tell(f"{number}/3 {name}, after {(time.monotonic() - began) / 60:.1f} minutes")
         runs[name] = step()
     folders = [runs[name][0] for name, _ in steps]
-    _trained(command, folders, scored=folders, beside=_fixed_mask(folders[-1], plans))
+    _trained(command, folders, scored=folders, beside=lambda: _fixed_mask(folders[-1], plans))
     _tell(_predict_line(folders[-1], plans))
     _tell(
         f"{(time.monotonic() - began) / 60:.1f} minutes. The runs: make mlflow OUT={shlex.quote(str(command['OUT']))}"
@@ -161,11 +163,11 @@ def _fixed_mask(student: Path, plans: Plans) -> list[Path]:
     from kd_monai.report.fixed_mask import write_fixed_mask
     from kd_monai.training.preflight import read_datalist
 
-    datalist = read_datalist(plans.student)
     try:
+        datalist = read_datalist(plans.student)
         return [write_fixed_mask(student, datalist)] if datalist.test else []
     except UserError as problem:
-        _tell(str(problem))
+        _tell(f"The table has no fixed mask: {problem}")
         return []
 
 

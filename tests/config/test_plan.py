@@ -162,7 +162,8 @@ def test_a_setting_of_the_distillation_changes_neither_teacher_nor_baseline() ->
         ("SET=roi_size=[32, 32", "roi_size must be YAML"),
         ("SET=train#samplr=1", "'train#samplr'"),
         ("SET=taps#bottlenek=down_3", "'taps#bottlenek'.*did you mean taps#bottleneck"),
-        ("SET=modality=flair", "MODALITY"),
+        ("SET=modality=flair", "SET.*MODALITY"),
+        ("TEACHER_SET=modality=flair", "TEACHER_SET.*TEACHER_MODALITIES"),
     ],
 )
 def test_a_wrong_name_is_refused(word: str, said: str) -> None:
@@ -170,8 +171,10 @@ def test_a_wrong_name_is_refused(word: str, said: str) -> None:
         plans(word)
 
 
-def test_a_component_takes_a_new_argument() -> None:
+def test_a_component_takes_new_arguments_at_any_depth() -> None:
     assert plans("SET=optimizer#weight_decay=0.1").student.config["optimizer"]["weight_decay"] == 0.1
+    made = plans("SET=validate#evaluator#additional_metrics#mine=null").student.config
+    assert "mine" in made["validate"]["evaluator"]["additional_metrics"]
 
 
 def test_a_file_may_name_the_sequence_and_the_command_line_goes_before_it(write: Write) -> None:
@@ -189,12 +192,15 @@ def test_a_misspelt_part_of_a_section_is_refused(write: Write, section: dict[str
 def test_a_new_part_of_a_section_that_something_reads_is_taken(write: Write) -> None:
     mine = write("mine", train={"inferer#device": "@train#where", "where": "cpu"})
     assert plans(f"RECIPE={mine}").student.config["train"]["where"] == "cpu"
+    second = write("second", validate={"key_metric": {"mine": None}})  # the evaluator reads the whole section
+    assert "mine" in plans(f"RECIPE={second}").student.config["validate"]["key_metric"]
 
 
 def test_each_process_of_a_training_has_its_own_gpu() -> None:
     assert plans("GPUS=2", "DEVICE=cpu").student.config["device"] == "cpu"
-    with pytest.raises(UserError, match=r"GPUS=2.*DEVICE=cuda:0"):
-        plans("GPUS=2", "DEVICE=cuda:0")
+    for word in ("DEVICE=cuda:0", "SET=device=cuda:0"):
+        with pytest.raises(UserError, match=r"GPUS=2.*DEVICE=cuda:0"):
+            plans("GPUS=2", word)
 
 
 def test_settings_of_a_teacher_that_is_trained_already_are_refused() -> None:

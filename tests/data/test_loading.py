@@ -335,7 +335,19 @@ def test_a_disk_cache_refuses_what_it_cannot_tell_from_others(datalist: Datalist
         cache_dataset(datalist.train, FOUR, transform, "disk", tmp_path / "cache")
 
 
+class Scaler:
+    """Something of a user's."""
+
+    def __init__(self, factor: float) -> None:
+        self.factor = factor
+
+    def apply(self, image: Any) -> Any:
+        return image * self.factor
+
+
 def test_arguments_of_transforms_tell_disk_caches_apart() -> None:
+    assert described(Scaler(2).apply) == described(Scaler(2).apply) != described(Scaler(3).apply)
+    assert described(torch.zeros(2, dtype=torch.bfloat16)) != described(torch.ones(2, dtype=torch.bfloat16))
     one, other, arrays = partial(max, 1), partial(max, 2), [np.zeros(2000), np.append(np.zeros(1999), 1)]
     assert described(one) != described(other)
     assert described(arrays[0]) != described(arrays[1])

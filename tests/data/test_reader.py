@@ -11,7 +11,7 @@ import pytest
 from monai.transforms import LoadImaged
 from small_cases import volumes, write_case, write_msd
 
-from kd_monai.data import Datalist, VolumeReader, items
+from kd_monai.data import Datalist, VolumeReader, items, reader
 from kd_monai.data.reader import UnreadableError, read_volume
 
 SPACING_MM = (1.0, 1.5, 2.0)
@@ -73,6 +73,33 @@ def test_a_truncated_file_is_unreadable(tmp_path: Path, voxels: np.ndarray, name
     path.write_bytes(path.read_bytes()[:-50])
     with pytest.raises(UnreadableError, match=r"again|Replace it"):
         read_volume(path)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("dtype", [np.int16, np.uint16, np.float64])
+def test_boxes_that_do_not_meet_are_read_whole(order: str, dtype: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what is not 0 is turned to C order."""
+    one, other, empty = np.zeros((3, 6, 7, 8), dtype, order)
+    one[0, 1:3, 2], other[5, 6, 7] = 5, 3
+    arrays = {"one": np.asarray(one, order=order), "other": np.asarray(other, order=order), "empty": empty}
+    monkeypatch.setattr(reader, "read_volume", lambda path: (arrays[Path(path).name], np.eye(4)))
+    for names in (["one", "other", "empty"], ["empty", "empty"], ["other"]):
+        image, _ = VolumeReader().get_data(tuple(names))
+        assert (image.dtype, image.flags.c_contiguous) == (np.float32, True)
+        expected = np.stack([arrays[name] for name in names])
+        np.testing.assert_array_equal(image, expected if len(names) > 1 else expected[0])
+
+
+def test_a_file_of_several_volumes_is_not_taken_for_its_first(
+    monkeypatch: pytest.MonkeyPatch, voxels: np.ndarray
+) -> None:
+    several = np.stack([voxels, voxels + 1], axis=-1)
+    monkeypatch.setattr(reader, "read_volume", lambda path: (several, np.eye(4)))
+    with pytest.raises(UnreadableError, match="one volume"):
+        VolumeReader().get_data(("x.nii.gz",))
+    np.testing.assert_array_equal(VolumeReader().get_data(("x.nii.gz[1]",))[0], voxels + 1)
+    monkeypatch.setattr(reader, "read_volume", lambda path: (voxels[..., None, None], np.eye(4)))
+    np.testing.assert_array_equal(VolumeReader().get_data(("x.nii.gz",))[0], voxels)
 
 
 def test_a_file_whose_checksum_is_wrong_is_refused_by_name(tmp_path: Path) -> None:

@@ -168,6 +168,24 @@ def test_other_folder_is_not_replaced(run_folder: Path, tmp_path: Path) -> None:
         export_bundle(run_folder, STUDENT, tmp_path / "thesis")
 
 
+def test_an_export_that_is_cut_short_leaves_the_older_bundle(
+    run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = export_bundle(run_folder, STUDENT, tmp_path / "bundle")
+    replace = Path.replace
+
+    def fail(path: Path, target: Path) -> Path:
+        if target == bundle and not path.name.endswith(".older"):
+            raise OSError("no space left on device")
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(OSError, match="no space"):
+        export_bundle(run_folder, STUDENT, bundle)
+    assert (bundle / "models" / "model.pt").is_file()
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
 def test_unfinished_run_is_refused(run_folder: Path, tmp_path: Path) -> None:
     (run_folder / "model.pt").unlink()
     with pytest.raises(FileNotFoundError, match=r"has no model\.pt"):

@@ -12,6 +12,7 @@ from small_run import datalist
 
 from kd_monai.config.variables import Command, command_line, read_command
 from kd_monai.errors import UserError
+from kd_monai.grid import workflow as grid
 from kd_monai.grid.files import JobFiles
 from kd_monai.grid.jobs import Job, Kinds, make_jobs, read_kinds
 from kd_monai.grid.workflow import study_precision, write_study
@@ -235,17 +236,20 @@ def test_other_data_or_another_precision_change_every_signature() -> None:
         assert all(before[name] != after[name] for name in before)
 
 
-def test_precision_is_resolved_once_a_study_and_told_to_every_job(tmp_path: Path) -> None:
+def test_precision_is_resolved_once_a_study_and_told_to_every_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     told = {job.variables["SET"].split("precision=")[1] for job in jobs("MODALITIES=t1", precision="bf16")}
     assert told == {"bf16"}
     auto, fixed = kinds("MODALITIES=t1"), kinds("SET=precision=fp32")
     assert study_precision(auto, tmp_path) in ("bf16", "fp32")
-    (tmp_path / "study.json").write_text('{"precision": "of the first launch"}')
-    assert study_precision(auto, tmp_path) == "of the first launch"
+    monkeypatch.setattr(grid, "resolved_precision", lambda device: "fp32")
+    (tmp_path / "study.json").write_text('{"precision": "bf16"}')  # of the first launch
+    assert study_precision(auto, tmp_path) == "bf16"
     assert study_precision(fixed, tmp_path) == ""
-    assert study_precision(kinds("TEACHER_SET=precision=fp32"), tmp_path) == "of the first launch"  # of its students
+    assert study_precision(kinds("TEACHER_SET=precision=fp32"), tmp_path) == "bf16"  # of its students
     write_study(study(), [], JobFiles(tmp_path), "")
-    assert study_precision(auto, tmp_path) == "of the first launch"  # also after a launch with a fixed one
+    assert study_precision(auto, tmp_path) == "bf16"  # also after a launch with a fixed one
 
 
 def test_job_ids_are_file_names(tmp_path: Path) -> None:

@@ -219,16 +219,23 @@ def test_inner_teachers_have_as_many_processes_as_the_first(launches: Launches, 
     assert [plan.processes for plan in launches.plans] == [2, 2]
 
 
-def test_an_interruption_ends_torchrun_first(tmp_path: Path) -> None:
-    """Its workers have sessions of their own, which a terminal's Ctrl-C does not reach."""
-    ended = tmp_path / "ended"
+def test_an_interruption_is_handed_to_torchrun_and_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its workers have sessions of their own, and mark the run."""
+    monkeypatch.setattr(workflow, "PATIENCE_S", 0.2)
+    ready, marked = tmp_path / "ready", tmp_path / "marked"
     script = (
-        "import signal, sys, time\n"
-        f"signal.signal(signal.SIGTERM, lambda *_: (open({str(ended)!r}, 'w'), sys.exit(1)))\n"
-        "time.sleep(60)"
+        "import pathlib, sys, time\n"
+        "try:\n"
+        f"    pathlib.Path({str(ready)!r}).touch()\n"
+        "    time.sleep(60)\n"
+        "except KeyboardInterrupt:\n"
+        "    time.sleep(0.5)\n"
+        f"    pathlib.Path({str(marked)!r}).touch()\n"
     )
     process = subprocess.Popen([sys.executable, "-c", script])
-    time.sleep(1)
+    while not ready.exists():
+        assert process.poll() is None
+        time.sleep(0.05)
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
@@ -240,8 +247,7 @@ def test_an_interruption_ends_torchrun_first(tmp_path: Path) -> None:
             workflow._wait(process)
     finally:
         signal.signal(signal.SIGALRM, before)
-    assert ended.exists()
-    assert process.poll() == 1
+    assert marked.exists()
 
 
 def test_a_baseline_is_trained_without_a_teacher(launches: Launches) -> None:

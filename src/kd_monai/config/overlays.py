@@ -100,7 +100,8 @@ def stacked(files: Sequence[Path]) -> dict[str, Any]:
         content = _content(file)
         known = sorted(parser.get() or {})
         strangers: list[str] = []
-        if known and not file.is_relative_to(BUNDLES):  # shipped files are tested
+        # shipped files are tested, and what a run was trained with is not to be judged again
+        if known and not file.resolve().is_relative_to(BUNDLES) and not (file.parent / "run.json").is_file():
             strangers = [name for key, value in content.items() for name in _strangers(parser.get(), key, value)]
         for key, value in content.items():
             _merge(parser, key, value, file)
@@ -132,15 +133,22 @@ def _content(file: Path) -> dict[str, Any]:
     return content
 
 
+def in_component(config: Any, name: str) -> bool:
+    """Whether an id lies in a component, which takes any argument."""
+    parts = re.split("#|::", name)
+    above = [lookup(config, "#".join(parts[:depth])) for depth in range(1, len(parts))]
+    return any(isinstance(holder, Mapping) and "_target_" in holder for holder in above)
+
+
 def _strangers(config: Mapping[str, Any], key: str, value: Any) -> list[str]:
-    """Ids, with #, that a file adds at the top or to a section; a component takes any argument."""
+    """Ids, with #, that a file adds at the top or to a section."""
     name = key.lstrip("+").replace("::", "#")
     above, _, last = name.rpartition("#")
     holder = lookup(config, above) if above else config
-    if name.partition("#")[0] in REPLACED or (above and isinstance(holder, Mapping) and "_target_" in holder):
+    if name.partition("#")[0] in REPLACED or isinstance(holder, list) or in_component(config, name):
         return []
     if not isinstance(holder, Mapping) or last not in holder:
-        return [] if lookup(config, name) is not None else [name]  # an entry of a list
+        return [name]
     present = holder[last]
     sections = isinstance(value, Mapping) and isinstance(present, Mapping) and "_target_" not in {*value, *present}
     return [new for inner in value for new in _strangers(config, f"{name}#{inner}", value[inner])] if sections else []
@@ -162,12 +170,13 @@ def _merge(parser: ConfigParser, key: str, value: Any, file: Path) -> None:
 
 
 def _check_read(strangers: Sequence[str], config: Mapping[str, Any], known: Sequence[str], file: Path) -> None:
-    """A new id is one that something refers to; any other is a misspelt one, which would change nothing."""
+    """Something refers to a new id, or to what holds it; any other is misspelt, and would change nothing."""
     text = yaml.safe_dump(dict(config), default_flow_style=False) if strangers else ""
     for name in strangers:
-        reference = "(?:#|::)".join(map(re.escape, name.split("#")))
-        if not re.search(rf"[@%]{reference}\b", text):
+        parts = name.split("#")
+        readable = ["(?:#|::)".join(map(re.escape, parts[:depth])) for depth in range(1, len(parts) + 1)]
+        if not re.search(rf"[@%](?:{readable[-1]}\b|(?:{'|'.join(readable)})(?![\w#:]))", text):
             above, _, last = name.rpartition("#")
-            siblings = list(lookup(config, above) or ()) if above else known
-            hint = nearest(last, [sibling for sibling in siblings if sibling != last])
-            raise UserError(f"{file}: nothing reads the id {name!r}{hint} Correct or remove it.")
+            holder = lookup(config, above) if above else dict.fromkeys(known)
+            siblings = [key for key in holder if key != last] if isinstance(holder, Mapping) else []
+            raise UserError(f"{file}: nothing reads the id {name!r}{nearest(last, siblings)} Correct or remove it.")

@@ -16,7 +16,7 @@ import yaml
 from monai.bundle import ConfigParser
 from monai.bundle.scripts import update_kwargs
 
-from kd_monai.config.overlays import SHARED, STUDENT, TEACHER, lookup, overlay, stacked, train_files
+from kd_monai.config.overlays import SHARED, STUDENT, TEACHER, in_component, lookup, overlay, stacked, train_files
 from kd_monai.config.variables import Command, nearest, of_verb
 from kd_monai.errors import UserError
 
@@ -65,11 +65,12 @@ class Plan:
 
     def knows(self, target: str) -> bool:
         """Whether an id stands in the configuration, or is a new argument of one of its components."""
-        above, _, last = target.replace("::", "#").lstrip("+").rpartition("#")
+        name = target.replace("::", "#").lstrip("+")
+        above, _, last = name.rpartition("#")
         holder = lookup(self.config, above) if above else self.config
-        if isinstance(holder, Mapping):
-            return last in holder or (bool(above) and "_target_" in holder)
-        return lookup(holder, last) is not None
+        if isinstance(holder, Mapping) and last in holder:
+            return True
+        return lookup(self.config, name) is not None or in_component(self.config, name)
 
 
 @dataclass(frozen=True)
@@ -134,11 +135,15 @@ def read_plans(command: Command, role: str) -> Plans:
     if role == "baseline":  # beside a student, whose settings are none of its own
         taught = values.get("METHOD") or "kdnet"
         known.append(_base(STUDENT, "student", command, values["NETWORK"], "kdnet" if taught == "baseline" else taught))
-    if "modality" in settings:  # it would reach teacher and student alike
-        raise UserError("SET does not take modality. Use MODALITY for the student, TEACHER_MODALITIES for the teacher.")
+    for variable, changes in (("SET", settings), ("TEACHER_SET", for_teacher)):
+        if "modality" in changes:
+            raise UserError(
+                f"{variable} does not take modality. Use MODALITY of a student, TEACHER_MODALITIES of a teacher."
+            )
     _check_ids("SET", settings, known)
     _check_ids("TEACHER_SET", for_teacher, [teacher])
     student = student.changed({**_fitting(student, {**overrides, **settings}), **_typed(command, "MODALITY")})
+    _check_devices(student)
     if role == "baseline" or named:
         return Plans(None, student, named)
     if command.verb == "student":  # FORCE does again what was named
@@ -147,12 +152,17 @@ def read_plans(command: Command, role: str) -> Plans:
     return Plans(teacher.changed({**_fitting(teacher, wanted), **_typed(command, "TEACHER_MODALITIES")}), student)
 
 
+def _check_devices(plan: Plan) -> None:
+    device = plan.config["device"]
+    if plan.processes > 1 and isinstance(device, str) and device != "cpu":
+        raise UserError(
+            f"GPUS={plan.processes} gives each process its GPU; DEVICE={device} does not. Leave DEVICE out."
+        )
+
+
 def _base(bundle: Path, role: str, command: Command, network: str | None, method: str = "") -> Plan:
     """Files of a role. A file of the user's names its runs, or they would be filed under the bundle's own name."""
     processes = command.values.get("GPUS") or 1
-    device = command.values.get("DEVICE") or "cpu"
-    if processes > 1 and device != "cpu":
-        raise UserError(f"GPUS={processes} gives each process its GPU; DEVICE={device} does not. Leave DEVICE out.")
     recipe = overlay(bundle, "recipe", command["RECIPE"])
     files = [*train_files(bundle), recipe]
     files += [overlay(bundle, "network", network)] if network else []

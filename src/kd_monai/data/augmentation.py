@@ -99,9 +99,12 @@ def name_the_culprit(compose: Compose, sample: Mapping[Hashable, Any], error: Ba
     if cause is None:
         return
     item: Any = dict(sample)
-    for transform in compose.flatten().transforms:
-        if isinstance(transform, LabelToRegions):
-            break
+    *transforms, last = compose.flatten().transforms
+    if any(isinstance(transform, LabelToRegions) for transform in transforms) and isinstance(last, LabelToRegions):
+        raise UserError(
+            "LabelToRegions stands in train#random_transforms, and train#dataset adds it. Take it out there."
+        )
+    for transform in transforms:
         item = transform(item)
         try:
             for one in item if isinstance(item, list) else [item]:

@@ -12,6 +12,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from types import MethodType
 from typing import Any
 
 import ignite.distributed as idist
@@ -81,13 +82,17 @@ def described(part: Any) -> Any:
     if part is None or isinstance(part, bool | int | float | str):
         return part
     if isinstance(part, Tensor | np.ndarray):
-        return [str(part.dtype), str(np.asarray(part).tolist())]
+        return [str(part.dtype), str(part.tolist())]
     if isinstance(part, partial):
         return described([part.func, part.args, part.keywords])
     if isinstance(part, Mapping):
         return {str(key): described(value) for key, value in part.items()}
-    if isinstance(part, list | tuple | set | frozenset):
+    if isinstance(part, list | tuple):
         return [described(value) for value in part]
+    if isinstance(part, set | frozenset):
+        return sorted(str(described(value)) for value in part)
+    if isinstance(part, MethodType):
+        return described([part.__self__, part.__name__])
     name = getattr(part, "__qualname__", "") or ("" if hasattr(part, "__dict__") else str(part))
     if "<" in name and not isinstance(part, type):  # <lambda>, <locals>, <object at ...>
         raise UserError(

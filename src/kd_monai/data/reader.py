@@ -88,7 +88,7 @@ class VolumeReader(ImageReader):
         """Voxels, channels first where there are several files, and the metadata that MONAI's transforms read.
 
         Raises:
-            UserError: a file cannot be read, or lies on another grid than the first.
+            UserError: a file cannot be read, is not one volume, or lies on another grid than the first.
         """
         read: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         volumes: list[np.ndarray] = []
@@ -102,7 +102,11 @@ class VolumeReader(ImageReader):
                 raise UnreadableError(f"{path} {error}") from error
             if match:
                 voxels = voxels[..., int(match["channel"])]
-            volumes.append(voxels[..., 0] if voxels.ndim == 4 else voxels)
+            while voxels.ndim > 3 and voxels.shape[-1] == 1:
+                voxels = voxels[..., 0]
+            if voxels.ndim != 3:
+                raise UnreadableError(f"{name} must be one volume; its shape is {voxels.shape}. Name one: {path}[0]")
+            volumes.append(voxels)
             first = affine if first is None else first
             if volumes[-1].shape != volumes[0].shape or not np.allclose(affine, first, atol=1e-3):
                 raise UserError(
@@ -136,7 +140,7 @@ def _canonical(values: np.ndarray, convention: LabelConvention) -> np.ndarray:
 
 
 def _box(volumes: Sequence[np.ndarray]) -> tuple[slice, ...]:
-    """The smallest box of the voxels that are not 0 in every volume, in the order of H, W and D."""
+    """The smallest box of all voxels that are not 0 in any of the volumes, in the order of H, W and D."""
     inside = volumes[0].T != 0  # the last axis is that of neighbours in memory
     for volume in volumes[1:]:
         inside |= volume.T != 0

@@ -93,6 +93,8 @@ def export_bundle(run_folder: str | Path, bundle_template: str | Path, out: str 
             out.replace(older)
         draft.replace(out)
     finally:
+        if older.exists() and not out.exists():
+            older.replace(out)
         for folder in (draft, older):
             shutil.rmtree(folder, ignore_errors=True)
     logger.info("Exported the bundle %s", out)

@@ -81,7 +81,7 @@ def predict(
                 cause = cause.__cause__
             # a defect, or a device that is too small: no fault of the images
             if isinstance(cause, TypeError | AttributeError | LookupError | torch.OutOfMemoryError):
-                raise cause from error
+                raise cause from None
             reason = str(cause).replace("`dataset_dir`", "INPUT")  # as the bundle alone calls it
             raise UserError(f"No prediction for {images}: {reason}") from error
         return list(workflow.parser.get_parsed_content("targets"))

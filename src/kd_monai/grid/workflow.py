@@ -82,7 +82,8 @@ def study_precision(kinds: Kinds, out: Path) -> str:
 
 def _recorded_precision(out: Path) -> str:
     file = out / "study.json"
-    return str(json.loads(file.read_text()).get("precision", "")) if file.is_file() else ""
+    precision = json.loads(file.read_text()).get("precision") if file.is_file() else ""
+    return precision if precision in ("bf16", "fp32") else ""
 
 
 @contextmanager

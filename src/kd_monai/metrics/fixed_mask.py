@@ -128,7 +128,7 @@ class LabelFiles(Sequence[Regions]):
             raise UserError(
                 f"A fixed mask needs all labels on one grid; subject {self.entries[index]['subject']} "
                 f"({self.entries[index]['label']}) has {grid[0]} voxels of {grid[1]} mm, others {self._grid[0]} of "
-                f"{self._grid[1]}. Resample the labels to one grid, or leave the fixed mask out."
+                f"{self._grid[1]}. Resample the labels to one grid."
             )
         values = image.numpy()[0]
         return np.stack([np.isin(values, self.convention.regions[region]) for region in REGIONS])

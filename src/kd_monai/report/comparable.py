@@ -28,7 +28,7 @@ _READ = {"modality", "sample_modalities"}
 # facts of a run that its configuration does not hold, and that a student shares with its baseline
 _FACTS = ("computes", "processes")
 # where the record holds the resolved value; inner_folds: only the run key of the teachers holds it
-_RECORDED = ("recipe", "n_subjects", "precision", "unlabelled", "inner_folds", *_FACTS)
+_RECORDED = ("recipe", "n_subjects", "precision", "unlabelled", "inner_folds")
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,8 @@ def _pool(members: Sequence[EvaluatedRun]) -> list[PooledRuns]:
 def configuration_of(run: TrainedRun) -> dict[str, Any]:
     """All that decides what a run learned, apart from data, fold, seed and teacher."""
     values = {name: value for name, value in identity(run.config).items() if name not in {"fold", "seed"}}
-    return values | {name: run.get(name) for name in _RECORDED}
+    facts = {name: run.record.get(name) or 1 for name in _FACTS}  # older runs do not say
+    return values | {name: run.get(name) for name in _RECORDED} | facts
 
 
 def shared_configuration_of(run: TrainedRun) -> dict[str, Any]:

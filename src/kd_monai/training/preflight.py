@@ -34,8 +34,8 @@ def preflight(plans: Plans) -> None:
     A teacher that TEACHER names may have other sequences and subjects: the student's run looks at it first of all.
 
     Raises:
-        UserError: a term reads another head; the unlabelled subjects or inner folds do not go with the data; networks,
-            terms or start of teacher and student do not go together.
+        UserError: a term reads another head; the data have a fault, or unlabelled subjects or inner folds do not go
+            with them; networks, terms or start of teacher and student do not go together.
     """
     student, teacher = plans.student, plans.teacher
     if not plans.teaches:

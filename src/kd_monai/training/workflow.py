@@ -26,6 +26,8 @@ from kd_monai.runs.folder import RunFolder
 from kd_monai.teachers.single import Teacher
 
 # of a command that trains the inner teachers of a finished one: where they are trained, not what they learn
+PATIENCE_S = 5
+"""How long torchrun may take after a terminal's Ctrl-C, which it gets as well, before it is interrupted again."""
 _WHERE = ("dataset_dir", "split_file", "output_dir", "cache", "device", "mlflow_store")
 
 
@@ -54,9 +56,10 @@ def train_teachers(plans: Plans) -> list[Path]:
         return [first]
     here = (plans.teacher or plans.student).config
     settings = {name: here[name] for name in _WHERE} | {"force": bool(plans.teacher and here["force"])}
-    inner = Plan.read("teacher", TEACHER, [first / "config.yaml"], settings)
     processes = json.loads((first / "run.json").read_text()).get("processes", 1)  # its config.yaml starts so many
-    inner = replace(inner, processes=processes)
+    if processes > 1 and here["device"] != "cpu":
+        del settings["device"]  # each has its own
+    inner = replace(Plan.read("teacher", TEACHER, [first / "config.yaml"], settings), processes=processes)
     return [first, *(train(inner.changed({"inner_fold": f"{fold}/{inner_folds}"})) for fold in range(inner_folds))]
 
 
@@ -138,12 +141,15 @@ def _train_distributed(plan: Plan) -> Path:
 
 
 def _wait(torchrun: subprocess.Popen[bytes]) -> int:
-    """Its exit status. An interruption of this process ends it first, as its workers have sessions of their own."""
+    """Its exit status. An interruption waits for it too: torchrun hands the signal on, and workers mark the run."""
     try:
         return torchrun.wait()
     except KeyboardInterrupt:
-        torchrun.send_signal(signal.SIGTERM)
-        torchrun.wait()
+        try:
+            torchrun.wait(PATIENCE_S)
+        except subprocess.TimeoutExpired:  # the signal came to this process alone
+            torchrun.send_signal(signal.SIGINT)
+            torchrun.wait()
         raise
 
 
