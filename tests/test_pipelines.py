@@ -68,7 +68,7 @@ def test_student_trains_its_teacher_once_and_says_how_to_use_it(
 def test_the_demo_compares_with_the_best_fixed_mask(
     tmp_path: Path, trained: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(preflight, "read_datalist", lambda plan: SimpleNamespace(test=["a case"]))
+    monkeypatch.setattr(preflight, "read_datalist", lambda plan, **_: SimpleNamespace(test=["a case"]))
     monkeypatch.setattr(score, "score", lambda *_: None)
     monkeypatch.setattr(fixed_mask, "write_fixed_mask", lambda run, datalist: run.with_name("mask"))
     monkeypatch.setattr(report, "short", lambda out, runs: f"the table of {[run.name for run in runs]}")
@@ -82,7 +82,7 @@ def test_labels_on_several_grids_have_no_fixed_mask(
     def refuse(run: Path, datalist: object) -> Path:
         raise UserError("A fixed mask needs all labels on one grid.")
 
-    monkeypatch.setattr(preflight, "read_datalist", lambda plan: SimpleNamespace(test=["a case"]))
+    monkeypatch.setattr(preflight, "read_datalist", lambda plan, **_: SimpleNamespace(test=["a case"]))
     monkeypatch.setattr(score, "score", lambda *_: None)
     monkeypatch.setattr(fixed_mask, "write_fixed_mask", refuse)
     monkeypatch.setattr(report, "short", lambda out, runs: f"the table of {[run.name for run in runs]}")
@@ -103,7 +103,7 @@ def test_the_demo_of_all_subjects_has_nothing_to_compare(
 ) -> None:
     for name in ("teacher", "baseline", "student"):
         (tmp_path / name).mkdir()
-    monkeypatch.setattr(preflight, "read_datalist", lambda plan: SimpleNamespace(test=[]))
+    monkeypatch.setattr(preflight, "read_datalist", lambda plan, **_: SimpleNamespace(test=[]))
     monkeypatch.setattr(score, "score", lambda *_: None)
     assert command("demo", ["FOLD=all", f"DATA={tmp_path}"]) == 0
     assert trained == ["teacher", "baseline", "student of teacher"]

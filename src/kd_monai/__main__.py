@@ -164,7 +164,7 @@ def _fixed_mask(student: Path, plans: Plans) -> list[Path]:
     from kd_monai.training.preflight import read_datalist
 
     try:
-        datalist = read_datalist(plans.student)
+        datalist = read_datalist(plans.student, read_modalities=plans.student.config["modality"].split("-"))
         return [write_fixed_mask(student, datalist)] if datalist.test else []
     except UserError as problem:
         _tell(f"The table has no fixed mask: {problem}")
