@@ -116,6 +116,8 @@ def test_inputs_and_their_outputs(tmp_path: Path) -> None:
     assert [Path(item["image"]).name for item in found] == ["a_t1ce.nii.gz", "b-t1c.nii", "free.mha"]
     names = [path.name for path in output_files(found, "out", "label_map")]
     assert names == ["a_t1ce_seg.nii.gz", "b-t1c_seg.nii.gz", "free_seg.nii.gz"]
+    with pytest.raises(ValueError, match="label_map, probabilities"):
+        output_files(found, "out", "labelmap")
     (case, other) = find_inputs(str(tmp_path), ["t1", "t1ce"])
     assert [Path(file).name for file in case["image"]] == ["a_t1.nii.gz", "a_t1ce.nii.gz"]
     assert other["image"][0] is None

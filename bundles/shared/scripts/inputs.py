@@ -53,7 +53,18 @@ def _files(item: dict[str, Any]) -> list[str | None]:
 
 
 def output_files(datalist: Datalist, output_dir: str, write: str) -> list[Path]:
-    """Where each case's result goes: named after its first file."""
+    """Where each case's result goes: named after its first file.
+
+    Args:
+        datalist: the cases.
+        output_dir: folder of the results.
+        write: a key of `POSTFIX`.
+
+    Raises:
+        ValueError: `write` is another word.
+    """
+    if write not in POSTFIX:
+        raise ValueError(f"`write` must be one of {', '.join(POSTFIX)}; got {write!r}. Correct --write.")
     first = [next((file for file in _files(item) if file), "") for item in datalist]
     return [Path(output_dir, IMAGE.sub("", Path(name).name) + POSTFIX[write] + ".nii.gz") for name in first]
 

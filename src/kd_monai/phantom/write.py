@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy.typing as npt
 from filelock import FileLock
 from tqdm import tqdm
 
+from kd_monai.atomic import write_json
 from kd_monai.errors import UserError
 from kd_monai.phantom.subject import SPACINGS_MM, grade_of, make_subject, subject_name
 
@@ -87,9 +87,7 @@ def _claim(root: Path, settings: dict[str, int]) -> None:
             f"A phantom goes into an empty folder; {root} holds other files and no {SETTINGS_FILE}. "
             "Choose another folder."
         )
-    draft = root / f".{SETTINGS_FILE}.{os.getpid()}"
-    draft.write_text(json.dumps(settings, indent=2) + "\n")
-    draft.replace(path)
+    write_json(path, settings)
 
 
 def _subject_folder(root: Path, index: int) -> Path:
