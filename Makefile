@@ -37,7 +37,7 @@ help: ## print verbs and variables
 install: $(INSTALLED) ## make the environment in .venv
 $(VERBS): $(INSTALLED)
 	@$(PY) -m kd_monai $@ $(typed)
-bench: $(INSTALLED) ## measure what a step, a case, a cache and a prediction cost
+bench: $(INSTALLED)
 	@$(PY) benchmarks/run.py $(typed)
 test: $(INSTALLED) ## the tests of minutes; real cases where KD_MONAI_BRATS names a folder
 	OMP_NUM_THREADS=1 $(PY) -m pytest -m "not slow" -n $(TEST_JOBS) --dist loadfile --no-loadscope-reorder

@@ -69,6 +69,13 @@ def test_one_setting_of_a_method_is_a_candidate_of_its_own(out: Path) -> None:
     assert "First: hinton (segmentation_weight=0.9)." in choose(out)
 
 
+def test_a_first_that_is_behind_the_baseline_is_not_offered(tmp_path: Path) -> None:
+    for method, best in (("baseline", 0.6), ("kdnet", 0.5)):
+        write_journal(write_run(tmp_path, method, "t1ce", 0), [0.2], [500.0], dice=[best])
+    text = " ".join(choose(tmp_path).split())
+    assert "First: kdnet. No method is ahead" in text
+
+
 def test_a_run_that_is_not_finished_does_not_count(out: Path) -> None:
     for folder in out.glob("kdnet_flair*"):
         record = json.loads((folder / "run.json").read_text())

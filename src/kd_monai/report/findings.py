@@ -18,7 +18,8 @@ Row = Mapping[Hashable, Any]
 _TEACHER_REGIONS = ("TC", "WT", "ET_present", ENDPOINT)
 _NAMES = {"ET_present": "ET (subjects with ET)", ENDPOINT: "the primary endpoint"}
 _MISSING_NOTE = (
-    "Train missing runs with the variables of these runs: the same DATA, OUT, FOLD, SEED, EPOCHS, N_SUBJECTS, SET."
+    "Train missing runs with the variables of these runs: the same DATA, RECIPE, NETWORK, FOLD, SEED, EPOCHS, "
+    "N_SUBJECTS and SET."
 )
 
 
@@ -216,7 +217,10 @@ def selection_findings(ranked: pd.DataFrame, gains: pd.DataFrame) -> list[str]:
             f"{more.sum()} runs of {_listed(list(more[more > 0].index))} do not count: {fewest} lacks {lacking}. Name "
             "fewer methods (METHODS) to count them."
         )
-    return [*sentences, f"First: {ranked.index[0]}."]
+    first = f"First: {ranked.index[0]}."
+    if ranked["all"].iloc[0] <= 0:
+        first += " No method is ahead of the baseline: there is none to choose."
+    return [*sentences, first]
 
 
 def interval(row: Row, scale: float, decimals: int, sign: str = "+") -> str:

@@ -229,7 +229,7 @@ class RunFolder:
     def _end_if_finished(self) -> None:
         if not self.force and self.finished:
             self._lock.release()
-            logger.info("Finished already: %s. FORCE=1 (or --force True) trains it anew.", self.path)
+            logger.info("Finished already: %s. FORCE=1 trains it anew.", self.path)
             raise SystemExit(0)
 
     def finish(self) -> None:
