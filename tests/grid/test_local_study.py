@@ -124,8 +124,9 @@ def test_a_study_that_is_interrupted_interrupts_its_jobs_and_continues(local: St
     with pytest.raises(UserError, match="One study at a time"):
         local.run()
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=120)
+    said = process.communicate(timeout=120)[1]
     assert process.returncode == 130
+    assert "failed" not in said
     assert (begun.parent / "interrupted").exists()
     assert local.run() == 0
     again = local.names()

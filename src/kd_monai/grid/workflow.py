@@ -191,14 +191,15 @@ def _snakemake(command: Command, files: JobFiles, log: Path, progress: Progress)
         while True:
             progress.show()
             try:
-                return process.wait(1)
+                status = process.wait(1)
+                progress.show()
+                return status
             except subprocess.TimeoutExpired:
                 pass
     except KeyboardInterrupt:
         _stop(process)
         raise
     finally:
-        progress.show()
         progress.close()
 
 
