@@ -277,7 +277,7 @@ def test_what_a_network_imports_beyond_monai_is_named(tmp_path: Path, monkeypatc
     run = make_run(tmp_path / "run", network_def=definition, roi_size=[32, 32, 64])
     bundle = export_bundle(run, STUDENT, tmp_path / "bundle")
     metadata = json.loads((bundle / "configs" / "metadata.json").read_text())
-    assert list(metadata["required_packages_version"]) == ["nibabel", "pytorch-ignite", "einops"]
+    assert list(metadata["required_packages_version"]) == ["nibabel", "pytorch-ignite", "PyYAML", "einops"]
     verify_static(bundle, BUNDLES / "schema")
 
 
