@@ -201,6 +201,8 @@ def test_each_process_of_a_training_has_its_own_gpu() -> None:
     for word in ("DEVICE=cuda:0", "SET=device=cuda:0"):
         with pytest.raises(UserError, match=r"GPUS=2.*DEVICE=cuda:0"):
             plans("GPUS=2", word)
+    with pytest.raises(UserError, match=r"TEACHER_SET=device=cuda:1"):
+        plans("GPUS=2", "TEACHER_SET=device=cuda:1")
 
 
 def test_settings_of_a_teacher_that_is_trained_already_are_refused() -> None:

@@ -143,20 +143,22 @@ def read_plans(command: Command, role: str) -> Plans:
     _check_ids("SET", settings, known)
     _check_ids("TEACHER_SET", for_teacher, [teacher])
     student = student.changed({**_fitting(student, {**overrides, **settings}), **_typed(command, "MODALITY")})
-    _check_devices(student)
+    _check_device("DEVICE", student)
     if role == "baseline" or named:
         return Plans(None, student, named)
     if command.verb == "student":  # FORCE does again what was named
         overrides.pop("force", None)
     wanted = {**overrides, **settings, **for_teacher}
-    return Plans(teacher.changed({**_fitting(teacher, wanted), **_typed(command, "TEACHER_MODALITIES")}), student)
+    teacher = teacher.changed({**_fitting(teacher, wanted), **_typed(command, "TEACHER_MODALITIES")})
+    _check_device("TEACHER_SET=device", teacher)
+    return Plans(teacher, student)
 
 
-def _check_devices(plan: Plan) -> None:
+def _check_device(variable: str, plan: Plan) -> None:
     device = plan.config["device"]
     if plan.processes > 1 and isinstance(device, str) and device != "cpu":
         raise UserError(
-            f"GPUS={plan.processes} gives each process its GPU; DEVICE={device} does not. Leave DEVICE out."
+            f"GPUS={plan.processes} gives each process its GPU; {variable}={device} does not. Leave {variable} out."
         )
 
 

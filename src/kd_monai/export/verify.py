@@ -65,8 +65,8 @@ def verify_static(bundle: Path, schemas: Path) -> None:
             f"MONAI would download the metadata schema where {schemas / SCHEMA} is missing. Restore the file."
         )
     verify_metadata(meta_file=metadata, filepath=str(schemas / SCHEMA))
-    place = {"bundle_root": str(bundle)}  # an exported program lies there
-    verify_net_in_out("network_def", meta_file=metadata, config_file=inference, device="cpu", **place)
+    root = {"bundle_root": str(bundle)}  # an exported program lies there
+    verify_net_in_out("network_def", meta_file=metadata, config_file=inference, device="cpu", **root)
     if (bundle / "models" / "model.pt2").is_file():
         logger.info("%s: metadata and network pass; the network is an exported program", bundle.name)
         return

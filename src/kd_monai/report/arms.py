@@ -76,9 +76,9 @@ def arms_of(comparable: ComparableRuns) -> list[Arm]:
             for role in ("baseline", "student")
         )
         taught = [teacher for student in students if (teacher := teacher_of(student, networks)) is not None]
-        shown = [teacher for teacher in teachers if teacher in taught or not taught]
+        compared = [teacher for teacher in teachers if teacher in taught or not taught]
         first = baselines[0] if baselines else None
-        arms += [Arm(_name(teacher, len(shown) > 1), modality, teacher, first) for teacher in shown]
+        arms += [Arm(_name(teacher, len(compared) > 1), modality, teacher, first) for teacher in compared]
         arms += [Arm(_name(baseline), modality, baseline) for baseline in baselines]
         arms += [
             Arm(_name(student), modality, student, baseline_of(student, baselines), teacher_of(student, networks))

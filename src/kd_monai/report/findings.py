@@ -314,8 +314,10 @@ def _needed(arm: str, points: pd.DataFrame) -> str:
 
 
 def _count(row: Row) -> str:
-    own = f" ({row['n_train']:.0f} of its own, the others of its teacher)" if row["n_train"] < row["n_labelled"] else ""
-    return f"{row['n_labelled']:.0f}{own}"
+    seen = (
+        f" ({row['n_train']:.0f} of its own, the others of its teacher)" if row["n_train"] < row["n_labelled"] else ""
+    )
+    return f"{row['n_labelled']:.0f}{seen}"
 
 
 def _listed(names: Sequence[str]) -> str:

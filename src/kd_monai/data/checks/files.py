@@ -223,10 +223,10 @@ def inspect_label(path: str | Path) -> FileFacts:
     # exactly: whoever reads the label next compares values, to which 3.9995 is no tumour
     others = values[~np.isfinite(values) | (values != np.round(values))]
     if others.size:
-        shown = ", ".join(str(value) for value in others[:5].tolist())
+        examples = ", ".join(str(value) for value in others[:5].tolist())
         raise UnreadableError(
-            f"must hold whole numbers exactly: it holds {shown}. It was interpolated or rescaled; write it again with "
-            "nearest-neighbour values and an integer type"
+            f"must hold whole numbers exactly: it holds {examples}. It was interpolated or rescaled; write it again "
+            "with nearest-neighbour values and an integer type"
         )
     return _facts(voxels, affine, (0, *sorted(int(value) for value in values)))
 

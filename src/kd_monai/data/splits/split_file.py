@@ -32,8 +32,8 @@ def read_split(path: str | Path, patients: Mapping[str, str]) -> Split:
         raise data_error(problems)
     unused = sorted(set(patients) - {name for names in split["folds"] for name in names})
     if unused:
-        shown = ", ".join(unused[:10])
-        logger.warning("%d subjects stand in no fold of %s and are not used: %s", len(unused), path, shown)
+        examples = ", ".join(unused[:10])
+        logger.warning("%d subjects stand in no fold of %s and are not used: %s", len(unused), path, examples)
     return Split(
         folds=[sorted(names) for names in split["folds"]], val={k: sorted(names) for k, names in split["val"].items()}
     )

@@ -28,8 +28,8 @@ class DicePlot:
         modalities = list(dict.fromkeys(data.modality))
         heights = [0.24 * len(set(data[data.modality == modality].arm)) + 0.85 for modality in modalities]
         figure, axes = panels(len(modalities) * 3, 1, share="x", ratios=heights)
-        places = [(modality, region) for modality in modalities for region in self.REGIONS]
-        for i, (axis, (modality, region)) in enumerate(zip(axes, places, strict=True)):
+        positions = [(modality, region) for modality in modalities for region in self.REGIONS]
+        for i, (axis, (modality, region)) in enumerate(zip(axes, positions, strict=True)):
             of_modality = data[data.modality == modality]
             arms = list(dict.fromkeys(of_modality.arm))
             for (arm, role), of_arm in of_modality[of_modality.region == region].groupby(["arm", "role"], sort=False):
